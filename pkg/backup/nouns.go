@@ -1,0 +1,142 @@
+package backup
+
+import (
+	"fmt"
+	"time"
+)
+
+// Database names one D1 database as the API tells it.
+type Database struct {
+	// ID is the UUID that D1 gave the database. It outlives a rename.
+	ID string `json:"id"`
+	// Name is what operators call it: letters, digits, hyphen, underscore.
+	Name string `json:"name"`
+	// Jurisdiction is "eu", "fedramp", "us", or empty where none was chosen.
+	Jurisdiction string `json:"jurisdiction,omitempty"`
+	// Region is where the primary runs, such as "WEUR", where D1 tells it.
+	Region string `json:"region,omitempty"`
+}
+
+// Trigger says who asked for a backup.
+type Trigger string
+
+// The triggers, in the words of the command line.
+const (
+	TriggerManual   Trigger = "manual"
+	TriggerSchedule Trigger = "schedule"
+	TriggerDeploy   Trigger = "deploy"
+)
+
+// ParseTrigger reads a trigger as it is typed at --trigger.
+func ParseTrigger(s string) (Trigger, error) {
+	switch t := Trigger(s); t {
+	case TriggerManual, TriggerSchedule, TriggerDeploy:
+		return t, nil
+	}
+	return "", fmt.Errorf("unknown trigger %q: want manual, schedule or deploy", s)
+}
+
+// Fidelity says how far a dump is known to equal the database.
+type Fidelity string
+
+// The labels of fidelity, from design section 5. FidelityUnchecked is what a
+// dump has that was complete but not held against the live database.
+const (
+	FidelityExact     Fidelity = "exact"
+	FidelityRepaired  Fidelity = "repaired"
+	FidelityLossy     Fidelity = "lossy"
+	FidelityMoved     Fidelity = "moved"
+	FidelityUnchecked Fidelity = "unchecked"
+)
+
+// Finding is one kind of trouble seen in a dump, with where it was seen first
+// and how often.
+type Finding struct {
+	// Code is stable and meant for scripts, such as "integer_past_2_53".
+	Code string `json:"code"`
+	// Table is empty for findings that belong to no table.
+	Table string `json:"table,omitempty"`
+	// Count is the number of values (or statements) concerned.
+	Count int64 `json:"count"`
+	// FirstRow is the 1-based row of the table, in dump order, of the first
+	// one; 0 where a row has no meaning.
+	FirstRow int64 `json:"firstRow,omitempty"`
+	// FirstOffset is the 0-based byte of the dump at which the first one's
+	// statement begins.
+	FirstOffset int64 `json:"firstOffset"`
+}
+
+// Table is a table of a dump with the number of its rows.
+type Table struct {
+	Name string `json:"name"`
+	Rows int64  `json:"rows"`
+}
+
+// Object is what a dump holds beside tables: an index, a trigger or a view.
+type Object struct {
+	Type string `json:"type"`
+	Name string `json:"name"`
+}
+
+// Job is one piece of work that was asked for: a night, a manual backup, a
+// backup before a deploy. Several runs may share it.
+type Job struct {
+	// ID is "night-20241208T0300Z" for a night and
+	// "manual-20241208T101502Z-7f3a" for others. It holds no dot.
+	ID      string  `json:"id"`
+	Trigger Trigger `json:"trigger"`
+	// Reason is what the operator gave at --reason; may be empty.
+	Reason string `json:"reason,omitempty"`
+	// Night is the tick of the nightly schedule this job is for; zero for
+	// manual and deploy jobs.
+	Night time.Time `json:"night,omitzero"`
+	// Day is the folder's date (UTC, at midnight): the night's, or that of
+	// the start.
+	Day time.Time `json:"day"`
+}
+
+// NightJob is the job of the night whose tick is given.
+func NightJob(tick time.Time) Job {
+	tick = tick.UTC()
+	return Job{
+		ID:      "night-" + tick.Format("20060102T1504Z"),
+		Trigger: TriggerSchedule,
+		Night:   tick,
+		Day:     DayOf(tick),
+	}
+}
+
+// NewJob is a job of its own, begun at the given time by the given run.
+func NewJob(trigger Trigger, reason string, at time.Time, run RunID) Job {
+	at = at.UTC()
+	return Job{
+		ID:      fmt.Sprintf("%s-%s-%s", trigger, at.Format("20060102T150405Z"), run),
+		Trigger: trigger,
+		Reason:  reason,
+		Day:     DayOf(at),
+	}
+}
+
+// IsNight says whether the job is a night that several hosts may share.
+func (j Job) IsNight() bool { return !j.Night.IsZero() }
+
+// RunID tells the runs of one job apart: four hexadecimal digits or more. It
+// is unique within its job only.
+type RunID string
+
+// Run is one process at work on a job.
+type Run struct {
+	ID      RunID  `json:"id"`
+	JobID   string `json:"jobId"`
+	Host    string `json:"host"`
+	Process int    `json:"process"`
+	// Version is Patina's own, as `patina version` prints it.
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"startedAt"`
+}
+
+// DayOf is the UTC day of a time, at midnight.
+func DayOf(t time.Time) time.Time {
+	y, m, d := t.UTC().Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+}

@@ -1,0 +1,159 @@
+// Package catalog is the contract of the job catalogue: who works on what, who
+// worked on it when, and how it ended.
+//
+// Its rules: the catalogue is a log and a meeting place, never the truth about
+// what can be restored, which is the bucket's alone; states move only by the
+// one table in states.go; leases live by the catalogue's own clock; every time
+// is UTC and cut to microseconds; every call is bounded by a few seconds, so
+// that a catalogue that hangs cannot hold up a backup. A run whose process died
+// is told as lost, not as running for ever.
+//
+// The package holds no implementation: see pgcatalog (Postgres, shared by
+// several hosts) and litecatalog (an embedded SQLite file, one host). It knows
+// neither the store nor D1.
+package catalog
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+)
+
+var (
+	// ErrUnavailable says that the catalogue could not be reached, or did not
+	// answer in time. The work may go on without it.
+	ErrUnavailable = errors.New("catalogue unavailable")
+	// ErrHeld says that every lease asked for is held by others. The error
+	// that wraps it is a *HeldError.
+	ErrHeld = errors.New("held by another run")
+	// ErrLost says that a lease is no longer its owner's.
+	ErrLost = errors.New("lease lost")
+	// ErrStep says that a state may not move as asked.
+	ErrStep = errors.New("state may not move so")
+	// ErrNotFound says that there is no such job, run or backup.
+	ErrNotFound = errors.New("not in the catalogue")
+	// ErrSchema says that the database holds no catalogue, a newer one, or
+	// something else where the catalogue should be.
+	ErrSchema = errors.New("catalogue schema")
+)
+
+// Catalog is a job catalogue. Its methods may be called from many goroutines
+// and from several processes at once. A call that fails changed nothing.
+type Catalog interface {
+	Journal
+	Leases
+	// Now is the time by the catalogue's clock.
+	Now(ctx context.Context) (time.Time, error)
+	// Close frees everything. It does not end runs or release leases.
+	Close() error
+}
+
+// Journal records jobs, their runs, and what became of each database.
+type Journal interface {
+	// BeginRun must record the run as running, and its job as running if it
+	// is not. A job that exists already is joined; its trigger and reason
+	// stay as they were. The same run begun twice is an error wrapping
+	// ErrStep.
+	BeginRun(ctx context.Context, job backup.Job, run backup.Run) error
+
+	// Heartbeat says that the run lives. It must be called at least every
+	// HeartbeatEvery.
+	Heartbeat(ctx context.Context, jobID string, run backup.RunID) error
+
+	// EndRun must record how the run ended. When no other run of the job is
+	// alive, the job takes the status that its backups add up to.
+	EndRun(ctx context.Context, jobID string, run backup.RunID, end RunEnd) error
+
+	// SetBackup must write the row of one database in a job, creating it if
+	// missing. A status that may not follow the present one (states.go) is
+	// an error wrapping ErrStep.
+	SetBackup(ctx context.Context, row Backup) error
+
+	// Jobs must return the jobs that the filter asks for, newest first, with
+	// their runs and backups. A run whose heartbeat is older than DeadAfter
+	// by the catalogue's clock is returned as RunLost, and a job that only
+	// lost runs worked on as JobInterrupted.
+	Jobs(ctx context.Context, filter JobFilter) ([]Job, error)
+}
+
+// HeartbeatEvery is how often a living run must be heard of; DeadAfter is when
+// it is given up.
+const (
+	HeartbeatEvery = 20 * time.Second
+	DeadAfter      = 90 * time.Second
+)
+
+// RunEnd is how a run ended.
+type RunEnd struct {
+	Status RunStatus
+	// ExitCode is what the process is about to return.
+	ExitCode int
+	// Message is the run's first error, in words; may be empty.
+	Message string
+}
+
+// JobFilter chooses jobs. Its zero value asks for the newest 20 of all kinds.
+type JobFilter struct {
+	// ID asks for one job.
+	ID string
+	// Kind asks for the jobs of one kind; empty means all.
+	Kind Kind
+	// Since asks for jobs begun at or after a time.
+	Since time.Time
+	// Limit is the greatest number of jobs; 0 means 20.
+	Limit int
+}
+
+// Kind is what a job does.
+type Kind string
+
+// KindBackup is the kind of every job that takes backups. Other kinds come
+// with the verbs that need them.
+const KindBackup Kind = "backup"
+
+// Job is a job with everything the catalogue knows of it.
+type Job struct {
+	backup.Job
+	Kind   Kind      `json:"kind"`
+	Status JobStatus `json:"status"`
+	// StartedAt is when the first run began. EndedAt is when the last one
+	// ended, and zero while one lives.
+	StartedAt time.Time `json:"startedAt"`
+	EndedAt   time.Time `json:"endedAt,omitzero"`
+	Runs      []Run     `json:"runs"`
+	Backups   []Backup  `json:"backups"`
+}
+
+// Run is a run as recorded.
+type Run struct {
+	backup.Run
+	Status      RunStatus `json:"status"`
+	HeartbeatAt time.Time `json:"heartbeatAt"`
+	EndedAt     time.Time `json:"endedAt,omitzero"`
+	ExitCode    int       `json:"exitCode"`
+	Message     string    `json:"message,omitempty"`
+}
+
+// Backup is the row of one database in one job.
+type Backup struct {
+	JobID    string       `json:"jobId"`
+	RunID    backup.RunID `json:"runId"`
+	Database string       `json:"database"`
+	// DatabaseID may be empty where the database was never found.
+	DatabaseID string       `json:"databaseId,omitempty"`
+	Status     BackupStatus `json:"status"`
+	// Attempts counts the tries so far.
+	Attempts int `json:"attempts"`
+	// Error is why it failed, in words; empty otherwise.
+	Error string `json:"error,omitempty"`
+	// ManifestKey names the published manifest; empty until then.
+	ManifestKey string `json:"manifestKey,omitempty"`
+	// PlainBytes and StoredBytes are the sizes of the dump before and after
+	// compression; 0 until known.
+	PlainBytes  int64     `json:"plainBytes"`
+	StoredBytes int64     `json:"storedBytes"`
+	StartedAt   time.Time `json:"startedAt,omitzero"`
+	EndedAt     time.Time `json:"endedAt,omitzero"`
+}

@@ -1,0 +1,106 @@
+package manifest
+
+import (
+	"errors"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/seal"
+)
+
+// Begin is what a run sets out to do, written before its first other write.
+type Begin struct {
+	Job backup.Job `json:"job"`
+	Run backup.Run `json:"run"`
+	// Writes are the keys that this run may write, as patterns in the sense
+	// of Go's path.Match. An object without a manifest that no begin record
+	// announces is foreign, and is never removed.
+	Writes []string `json:"writes"`
+}
+
+func (Begin) format() Format { return FormatBegin }
+
+func (b Begin) check() error { return checkRun(b.Job, b.Run) }
+
+// End is what a run did, written after its last other write.
+type End struct {
+	Job     backup.Job `json:"job"`
+	Run     backup.Run `json:"run"`
+	EndedAt time.Time  `json:"endedAt"`
+	// Status is the run's, in the catalogue's words.
+	Status  string   `json:"status"`
+	Results []Result `json:"results"`
+}
+
+func (End) format() Format { return FormatEnd }
+
+func (e End) check() error { return checkRun(e.Job, e.Run) }
+
+// Result is what became of one database in a run.
+type Result struct {
+	Database   string `json:"database"`
+	DatabaseID string `json:"databaseId,omitempty"`
+	// Status is the row's, in the catalogue's words.
+	Status   string `json:"status"`
+	Error    string `json:"error,omitempty"`
+	Attempts int    `json:"attempts"`
+	// Manifest is the one this run wrote; nil where it wrote none.
+	Manifest *Written `json:"manifest,omitempty"`
+}
+
+// Written is a document that a run wrote.
+type Written struct {
+	Key string `json:"key"`
+	seal.Sum
+}
+
+// Capability is what a store was seen to do, so that it is tried only once.
+type Capability struct {
+	Host string `json:"host"`
+	Tool string `json:"tool"`
+	// At is when it was tried.
+	At time.Time `json:"at"`
+	// SingleConditional and MultipartConditional say for which ways of
+	// writing the second writer of one key was refused.
+	SingleConditional    bool `json:"singleConditional"`
+	MultipartConditional bool `json:"multipartConditional"`
+}
+
+func (Capability) format() Format { return FormatCapability }
+
+func (c Capability) check() error {
+	if c.At.IsZero() {
+		return errors.New("at is missing")
+	}
+	return nil
+}
+
+// ProofRecord is what was learned of a backup after its manifest was written.
+type ProofRecord struct {
+	// Manifest is the key of the backup's manifest.
+	Manifest string       `json:"manifest"`
+	RunID    backup.RunID `json:"runId"`
+	At       time.Time    `json:"at"`
+	// Level is what was checked, such as "identity".
+	Level string `json:"level"`
+	// Passed is false for a backup that must not be counted as good.
+	Passed bool `json:"passed"`
+	// Detail says in words what was found.
+	Detail string `json:"detail,omitempty"`
+}
+
+func (ProofRecord) format() Format { return FormatProof }
+
+func (p ProofRecord) check() error {
+	if p.Manifest == "" || p.Level == "" {
+		return errors.New("manifest or level is missing")
+	}
+	return nil
+}
+
+func checkRun(job backup.Job, run backup.Run) error {
+	if job.ID == "" || run.ID == "" || run.JobID != job.ID {
+		return errors.New("job or run is missing, or they do not belong together")
+	}
+	return nil
+}

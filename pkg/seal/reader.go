@@ -1,0 +1,124 @@
+package seal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ErrDamaged is wrapped by every error that says that stored bytes are not
+// those that were written.
+var ErrDamaged = errors.New("stored bytes are damaged")
+
+// Expect is what is known beforehand of a stored stream.
+type Expect struct {
+	Compression Compression
+	Stored      Sum
+	Plain       Sum
+}
+
+// Reader unpacks a stored stream and holds it against what was recorded.
+type Reader struct {
+	expect   Expect
+	source   *meteredReader
+	unpacker io.ReadCloser
+	plain    *meter
+	err      error
+}
+
+// NewReader makes a Reader of src. Its Read returns io.EOF only when both
+// sides are as expected to the last byte. The caller closes it; src stays
+// open.
+func NewReader(src io.Reader, expect Expect) (*Reader, error) {
+	source := &meteredReader{src: src, meter: newMeter()}
+	unpacker, err := expect.Compression.decompressor(source)
+	if err != nil {
+		return nil, damaged(source, err)
+	}
+	r := &Reader{expect: expect, source: source, unpacker: unpacker, plain: source.meter}
+	if expect.Compression != None {
+		r.plain = newMeter()
+	}
+	return r, nil
+}
+
+// Read reads plain bytes.
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.unpacker.Read(p)
+	if r.plain != r.source.meter {
+		_, _ = r.plain.Write(p[:n])
+	}
+	if r.plain.bytes > r.expect.Plain.Bytes {
+		r.err = fmt.Errorf("%w: more than the recorded %d bytes", ErrDamaged, r.expect.Plain.Bytes)
+		return 0, r.err
+	}
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		r.err = r.finish()
+	default:
+		r.err = damaged(r.source, err)
+	}
+	return n, r.err
+}
+
+// finish compares both sides and returns io.EOF if they are as expected.
+func (r *Reader) finish() error {
+	// The unpacker stops where its stream says it ends; whatever follows is
+	// counted here, and found to be too much.
+	if _, err := io.Copy(io.Discard, r.source); err != nil {
+		return fmt.Errorf("read stored bytes: %w", err)
+	}
+	for _, side := range []struct {
+		name      string
+		got, want Sum
+	}{
+		{"stored", r.source.meter.sum(), r.expect.Stored},
+		{"plain", r.plain.sum(), r.expect.Plain},
+	} {
+		if side.got.Bytes != side.want.Bytes {
+			return fmt.Errorf("%w: %d %s bytes, want %d", ErrDamaged, side.got.Bytes, side.name, side.want.Bytes)
+		}
+		if side.got.SHA256 != side.want.SHA256 {
+			return fmt.Errorf("%w: SHA-256 of the %s bytes is %s, want %s",
+				ErrDamaged, side.name, side.got.SHA256, side.want.SHA256)
+		}
+	}
+	return io.EOF
+}
+
+// Close frees the unpacker.
+func (r *Reader) Close() error { return r.unpacker.Close() }
+
+// damaged tells an error of the source, such as a lost connection, from one of
+// the stored bytes themselves.
+func damaged(source *meteredReader, err error) error {
+	if source.err != nil {
+		return fmt.Errorf("read stored bytes: %w", source.err)
+	}
+	// The unpacker's own error stays text: it may be io.EOF or
+	// io.ErrUnexpectedEOF, which must not be found in this one.
+	return fmt.Errorf("%w: %s", ErrDamaged, err.Error())
+}
+
+// meteredReader counts and hashes what is read, and remembers the source's own
+// failure apart from the unpacker's.
+type meteredReader struct {
+	src   io.Reader
+	meter *meter
+	err   error
+}
+
+// Read reads from the source.
+func (m *meteredReader) Read(p []byte) (int, error) {
+	n, err := m.src.Read(p)
+	_, _ = m.meter.Write(p[:n])
+	if err != nil && !errors.Is(err, io.EOF) {
+		m.err = err
+	}
+	return n, err
+}
