@@ -84,6 +84,14 @@ func LiteralSource(value string) Source {
 // Way returns how the secret is got; empty for the zero Source.
 func (s Source) Way() Way { return s.way }
 
+// Path is the path of a file: source as it was written; empty for others.
+func (s Source) Path() string {
+	if s.way != File {
+		return ""
+	}
+	return s.at.Reveal()
+}
+
 // IsZero says whether the source names no secret.
 func (s Source) IsZero() bool { return s.way == "" }
 

@@ -1,0 +1,62 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxShown bounds how much of an unknown name is repeated.
+const maxShown = 40
+
+// shown is an unknown name as an error may repeat it. What follows a colon is
+// left out: "api_token:abc", with its space forgotten, is a secret.
+func shown(name string) string {
+	name, _, colon := strings.Cut(name, ":")
+	if len(name) > maxShown {
+		name, colon = strings.ToValidUTF8(name[:maxShown], ""), true
+	}
+	if colon {
+		name += "..."
+	}
+	return fmt.Sprintf("%q", name)
+}
+
+// didYouMean is ": did you mean X?" for the known name closest to a wrong one,
+// and empty where none is close.
+func didYouMean(wrong string, known []string) string {
+	best, distance := "", max(2, len(wrong)/3)+1
+	for _, candidate := range known {
+		if d := editDistance(strings.ToLower(wrong), strings.ToLower(candidate), distance); d < distance {
+			best, distance = candidate, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return ": did you mean " + best + "?"
+}
+
+// editDistance is the number of letters to insert, remove or replace between
+// two words (Levenshtein's), or limit where the lengths alone differ by that.
+func editDistance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
