@@ -18,7 +18,7 @@ import (
 // prints it.
 type Kind string
 
-// The kinds, one for each exit status of design section 3 but 0.
+// The kinds, one for each exit status but 0 that a command can end with.
 const (
 	// Interrupted is work ended by Ctrl-C.
 	Interrupted Kind = "interrupted"
@@ -36,8 +36,6 @@ const (
 	Partial Kind = "partial"
 	// Proof is a check of a backup that did not hold.
 	Proof Kind = "proof"
-	// Overdue is a backup that should be there by now.
-	Overdue Kind = "overdue"
 	// Refused is work that a safety rule forbids.
 	Refused Kind = "refused"
 	// Uncatalogued is a run that published everything and could not say so
@@ -54,7 +52,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		Interrupted, Terminated, Usage, Unauthorized, Held, Failed,
-		Partial, Proof, Overdue, Refused, Uncatalogued,
+		Partial, Proof, Refused, Uncatalogued,
 	}
 }
 

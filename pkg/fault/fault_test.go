@@ -46,7 +46,7 @@ func TestKindOf(t *testing.T) {
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	kinds := fault.Kinds()
-	if got, want := len(kinds), 11; got != want {
+	if got, want := len(kinds), 10; got != want {
 		t.Fatalf("got %d kinds, want %d", got, want)
 	}
 	for i, serious := range kinds {

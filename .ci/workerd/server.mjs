@@ -1,0 +1,342 @@
+// Cloudflare's REST API for D1 over Cloudflare's own engine, for tests: each
+// database lives in workerd, and a dump is made by the routine that comes with
+// miniflare, which Cloudflare keeps in step with production's.
+//
+// It prints one line of JSON with its addresses when it is ready, and ends when
+// its standard input closes. It listens on 127.0.0.1 only.
+//
+// What it does not do: import, restore, rate limits, and faults. Those are the
+// sandbox's (pkg/sandbox), which this server keeps honest.
+
+import { createHash, randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const modules = process.env.PATINA_TEST_NODE_MODULES;
+if (!modules) {
+  throw new Error("PATINA_TEST_NODE_MODULES is not set");
+}
+const { Miniflare, convertV4MiniflareOptions } = createRequire(join(modules, "package.json"))("miniflare");
+
+const account = process.env.WORKERD_ACCOUNT ?? "workerd-account";
+const token = process.env.WORKERD_TOKEN ?? "workerd-token";
+// Adding a database to a running workerd restarts it, so there is a fixed
+// number of places, and creating a database takes one.
+const places = Number(process.env.WORKERD_PLACES ?? 8);
+const urlLifetime = Number(process.env.WORKERD_URL_SECONDS ?? 3600) * 1000;
+// Production writes a line feed after the last statement.
+const finalNewline = "\n";
+
+const folder = mkdtempSync(join(tmpdir(), "patina-workerd-"));
+const bindings = Object.fromEntries(Array.from({ length: places }, (_, i) => [`PLACE${i}`, randomUUID()]));
+const miniflare = new Miniflare(
+  convertV4MiniflareOptions({
+    name: "databases",
+    modules: true,
+    script: "export default { fetch() { return new Response(null, { status: 404 }); } }",
+    compatibilityDate: "2026-01-01",
+    d1Databases: bindings,
+    resourcePersistencePath: join(folder, "state"),
+    resourceTmpPath: join(folder, "tmp"),
+    telemetry: { enabled: false },
+  }),
+);
+
+/** The databases by id: {id, name, d1, createdAt, writes, task}. */
+const databases = new Map();
+/** The dumps by file name: {text, etag, expiresAt, signature}. */
+const dumps = new Map();
+
+class Refusal extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+function envelope(response, status, body) {
+  response.writeHead(status, { "content-type": "application/json", "cf-ray": `${randomBytes(8).toString("hex")}-TST` });
+  response.end(JSON.stringify({ success: true, errors: [], messages: [], ...body }));
+}
+
+function refuse(response, { status = 500, code = 7500, message }) {
+  envelope(response, status, { success: false, errors: [{ code, message }], result: null });
+}
+
+async function readJSON(request) {
+  const chunks = [];
+  for await (const chunk of request) {
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch (error) {
+    throw new Refusal(400, 7400, `Invalid JSON: ${error.message}`);
+  }
+}
+
+function authorize(request) {
+  const given = Buffer.from(request.headers.authorization ?? "");
+  const wanted = Buffer.from(`Bearer ${token}`);
+  if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
+    throw new Refusal(401, 10000, "Authentication error");
+  }
+}
+
+function find(id) {
+  const database = databases.get(id);
+  if (!database) {
+    throw new Refusal(404, 7404, `The database ${id} could not be found`);
+  }
+  return database;
+}
+
+function describe({ id, name, createdAt }) {
+  return { uuid: id, name, version: "production", created_at: createdAt };
+}
+
+async function details(database) {
+  const size = await database.d1.prepare("SELECT 1").all();
+  const tables = await database.d1
+    .prepare("SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_cf_%'")
+    .first("n");
+  return { ...describe(database), file_size: size.meta.size_after, num_tables: tables, running_in_region: "WEUR" };
+}
+
+function list(url) {
+  const page = Number(url.searchParams.get("page") ?? 1);
+  const perPage = Number(url.searchParams.get("per_page") ?? 1000);
+  if (!(page >= 1) || !(perPage >= 10 && perPage <= 10000)) {
+    throw new Refusal(400, 7400, "Invalid property: page or per_page");
+  }
+  const all = [...databases.values()].map(describe);
+  const result = all.slice((page - 1) * perPage, page * perPage);
+  return { result, result_info: { page, per_page: perPage, count: result.length, total_count: all.length } };
+}
+
+function create({ name }) {
+  if (typeof name !== "string" || !/^[a-zA-Z0-9][a-zA-Z0-9_-]*$/.test(name)) {
+    throw new Refusal(400, 7400, "Invalid property: name");
+  }
+  if ([...databases.values()].some((database) => database.name === name)) {
+    throw new Refusal(400, 7502, `Database with name '${name}' already exists`);
+  }
+  return name;
+}
+
+async function add(name) {
+  const place = databases.size;
+  if (place >= places) {
+    throw new Refusal(400, 7406, `System limit reached: databases per account (${places})`);
+  }
+  const binding = `PLACE${place}`;
+  const database = {
+    id: bindings[binding],
+    name,
+    d1: await miniflare.getD1Database(binding),
+    createdAt: new Date().toISOString(),
+    writes: 0,
+    task: null,
+  };
+  databases.set(database.id, database);
+  return database;
+}
+
+/** A bookmark that moves with writes only: workerd's own moves with every read. */
+function bookmark({ writes }) {
+  const hex = (n, width) => n.toString(16).padStart(width, "0");
+  const rest = createHash("md5").update(String(writes)).digest("hex");
+  return `${hex(1, 8)}-${hex(writes, 8)}-${hex(0x50d0, 8)}-${rest}`;
+}
+
+function statements(body) {
+  const batch = body.batch ?? [body];
+  if (!Array.isArray(batch) || batch.some(({ sql }) => typeof sql !== "string")) {
+    throw new Refusal(400, 7400, "Invalid property: sql => Required");
+  }
+  if (batch.some(({ params }) => params === null)) {
+    throw new Refusal(400, 7400, "Invalid property: params => Expected array, received null");
+  }
+  return batch;
+}
+
+/** One statement each: D1's own splitter is not part of miniflare. */
+async function query(database, body, raw) {
+  if (database.task) {
+    throw new Refusal(400, 7500, "D1_ERROR: Currently processing a long-running export.");
+  }
+  const results = [];
+  for (const { sql, params = [] } of statements(body)) {
+    try {
+      const statement = database.d1.prepare(sql).bind(...params);
+      if (raw && /^\s*(select|with|values|pragma|explain)\b/i.test(sql)) {
+        // The only call that tells the columns of no rows tells no meta.
+        const [columns, ...rows] = await statement.raw({ columnNames: true });
+        results.push({ success: true, meta: {}, results: { columns, rows } });
+        continue;
+      }
+      const answer = await statement.all();
+      if (answer.meta.changed_db || answer.meta.changes > 0) {
+        database.writes++;
+      }
+      const rows = raw ? { columns: [], rows: [] } : answer.results;
+      results.push({ success: true, meta: answer.meta, results: rows });
+    } catch (error) {
+      throw new Refusal(400, 7500, error.message.replace(/^D1_ERROR: /, ""));
+    }
+  }
+  return results;
+}
+
+async function dump(database, { no_schema: noSchema = false, no_data: noData = false, tables = [] }) {
+  const rows = await database.d1
+    .prepare(`PRAGMA miniflare_d1_export(?,?,?);`)
+    .bind(noSchema, noData, ...tables)
+    .raw();
+  return rows[0].join("\n") + finalNewline;
+}
+
+function inner(error) {
+  return { status: 200, result: { success: false, error } };
+}
+
+async function exportDatabase(database, body, filesURL) {
+  if (body.output_format !== "polling") {
+    throw new Refusal(400, 7400, "Invalid property: output_format => Invalid literal value, expected \"polling\"");
+  }
+  const running = (status, extra = {}) => ({
+    status: status === "active" ? 202 : 200,
+    result: { success: true, type: "export", status, at_bookmark: database.task.bookmark, messages: [], ...extra },
+  });
+  if (body.current_bookmark === undefined) {
+    if (database.task) {
+      return inner("Currently processing a long-running export. Cannot start a new export until that completes or times out.");
+    }
+    database.task = { bookmark: bookmark(database), options: body.dump_options ?? {} };
+    return running("active");
+  }
+  if (database.task?.bookmark !== body.current_bookmark) {
+    return inner("Not currently exporting anything.");
+  }
+  const { task } = database;
+  try {
+    const text = Buffer.from(await dump(database, task.options), "utf8");
+    const filename = `${database.id}-${task.bookmark}.sql`;
+    const signature = randomBytes(32).toString("hex");
+    dumps.set(filename, {
+      text, signature,
+      etag: createHash("md5").update(text).digest("hex"),
+      expiresAt: Date.now() + urlLifetime,
+    });
+    const answer = running("complete", {
+      result: { filename, signed_url: `${filesURL}/d1-sqlio-outgoing-prod/${filename}?X-Amz-Expires=3600&X-Amz-Signature=${signature}` },
+    });
+    return answer;
+  } catch (error) {
+    // miniflare passes the generator's exception on in this form.
+    const text = /cannot export[^"]*/.exec(error.message)?.[0] ?? error.message;
+    return inner(`D1 Export error: ${text}`);
+  } finally {
+    database.task = null;
+  }
+}
+
+async function route(request, response, filesURL) {
+  authorize(request);
+  const url = new URL(request.url, "http://127.0.0.1");
+  const path = url.pathname.replace(/^\/client\/v4/, "");
+  if (request.method === "GET" && path === "/user/tokens/verify") {
+    return envelope(response, 200, { result: { id: "workerd-token-id", status: "active" } });
+  }
+  const match = /^\/accounts\/([^/]+)\/d1\/database(?:\/([^/]+)(?:\/(.+))?)?$/.exec(path);
+  if (!match) {
+    throw new Refusal(404, 7003, `Could not route to ${path}, perhaps your object identifier is invalid?`);
+  }
+  const [, accountID, id, verb] = match;
+  if (accountID !== account) {
+    throw new Refusal(403, 7403, "The given account is not valid or is not authorized to access this service");
+  }
+  const call = `${request.method} ${id ? (verb ?? "database") : "databases"}`;
+  switch (call) {
+    case "GET databases":
+      return envelope(response, 200, list(url));
+    case "POST databases":
+      return envelope(response, 200, { result: describe(await add(create(await readJSON(request)))) });
+    case "GET database":
+      return envelope(response, 200, { result: await details(find(id)) });
+    case "POST query":
+    case "POST raw":
+      return envelope(response, 200, { result: await query(find(id), await readJSON(request), verb === "raw") });
+    case "POST export": {
+      const answer = await exportDatabase(find(id), await readJSON(request), filesURL);
+      return envelope(response, answer.status, { result: answer.result });
+    }
+    case "GET time_travel/bookmark":
+      return envelope(response, 200, { result: { bookmark: bookmark(find(id)) } });
+    default:
+      throw new Refusal(405, 7001, `Method ${request.method} not available for that URI.`);
+  }
+}
+
+function serveFile(request, response) {
+  const url = new URL(request.url, "http://127.0.0.1");
+  const file = dumps.get(url.pathname.split("/").pop());
+  const xml = (status, code) => {
+    response.writeHead(status, { "content-type": "application/xml" });
+    response.end(`<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code></Error>`);
+  };
+  if (request.headers.authorization) {
+    return xml(400, "InvalidArgument");
+  }
+  if (!file || url.searchParams.get("X-Amz-Signature") !== file.signature || Date.now() > file.expiresAt) {
+    return xml(403, "AccessDenied");
+  }
+  const headers = { "content-type": "application/sql", etag: `"${file.etag}"`, "accept-ranges": "bytes" };
+  const condition = request.headers["if-match"];
+  if (condition && condition !== headers.etag) {
+    return xml(412, "PreconditionFailed");
+  }
+  const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
+  if (!range) {
+    response.writeHead(200, { ...headers, "content-length": file.text.length });
+    return response.end(file.text);
+  }
+  const first = Number(range[1]);
+  const last = range[2] === "" ? file.text.length - 1 : Math.min(Number(range[2]), file.text.length - 1);
+  if (first > last) {
+    return xml(416, "InvalidRange");
+  }
+  response.writeHead(206, {
+    ...headers,
+    "content-length": last - first + 1,
+    "content-range": `bytes ${first}-${last}/${file.text.length}`,
+  });
+  return response.end(file.text.subarray(first, last + 1));
+}
+
+function listen(handler) {
+  const server = createServer(handler);
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => resolve(`http://127.0.0.1:${server.address().port}`));
+  });
+}
+
+async function end() {
+  await miniflare.dispose();
+  rmSync(folder, { recursive: true, force: true });
+  process.exit(0);
+}
+
+await miniflare.ready;
+const filesURL = await listen(serveFile);
+const apiURL = await listen((request, response) => {
+  route(request, response, filesURL).catch((error) => refuse(response, error));
+});
+process.stdin.on("end", end).on("error", end).resume();
+process.on("SIGTERM", end).on("SIGINT", end);
+console.log(JSON.stringify({ baseUrl: `${apiURL}/client/v4`, filesUrl: filesURL, accountId: account, token }));
