@@ -73,7 +73,8 @@ type PutOptions struct {
 // GetOptions choose what is read of an object.
 type GetOptions struct {
 	// Offset is the first byte to read. Length is how many; 0 means to the
-	// end. A range that reaches beyond the end is an error.
+	// end. A range that begins at or reaches beyond the end is an error; the
+	// whole of an empty object is not.
 	Offset, Length int64
 	// IfMatch is the ETag the object must have; empty accepts any.
 	IfMatch string
@@ -94,6 +95,13 @@ type Store interface {
 	// stored length and content with what it read from body. Put reads body
 	// but does not close it; when ctx ends while body blocks, it is the
 	// caller who unblocks body.
+	//
+	// A request that a remote store still holds when Put gives up cannot be
+	// called back, so an object may yet appear after an error that says so.
+	// That is why a key is written by one attempt only, and why an object
+	// counts only when a manifest names it. A store may refuse, with ErrKey,
+	// a key that lies below another object's ("a" and "a/b"): a directory
+	// cannot hold both.
 	Put(ctx context.Context, key string, body io.Reader, opts PutOptions) (Receipt, error)
 
 	// Get opens an object. The caller closes the body. The body must end in

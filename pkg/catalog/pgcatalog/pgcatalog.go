@@ -1,0 +1,154 @@
+package pgcatalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/AutumnsGrove/patina/pkg/catalog"
+	"github.com/AutumnsGrove/patina/pkg/secret"
+)
+
+const (
+	// DefaultCallLimit bounds every call where Options do not say.
+	DefaultCallLimit = 5 * time.Second
+	// maxConns is enough for heartbeats beside a few databases at once.
+	maxConns = 4
+	// maxIdle is below the time after which hosted databases go to sleep, or
+	// drop what is idle.
+	maxIdle = 2 * time.Minute
+)
+
+// MigratePolicy says when Open may make or change tables.
+type MigratePolicy string
+
+// The policies. The empty one is MigrateIfOurs.
+const (
+	// MigrateIfOurs makes and changes tables if the schema patina exists or
+	// the database holds nothing else.
+	MigrateIfOurs MigratePolicy = "if_ours"
+	// MigrateAlways makes the schema beside whatever the database holds.
+	MigrateAlways MigratePolicy = "always"
+	// MigrateNever makes and changes nothing.
+	MigrateNever MigratePolicy = "never"
+)
+
+// Options say where a catalogue lies.
+type Options struct {
+	// URL is a connection string as libpq and pgx know them: a URL or
+	// keywords. The environment's PG* variables fill in what it leaves out.
+	URL secret.String
+	// Version is Patina's own; the server shows it as application_name.
+	Version string
+	// Migrate says when Open may make or change tables.
+	Migrate MigratePolicy
+	// CallLimit bounds every call; 0 means DefaultCallLimit.
+	CallLimit time.Duration
+}
+
+// Catalog is a catalogue in Postgres. It is made by Open.
+type Catalog struct {
+	pool  *pgxpool.Pool
+	limit time.Duration
+	// where is host and database, for errors.
+	where    string
+	password string
+}
+
+var _ catalog.Catalog = (*Catalog)(nil)
+
+// Open connects, and makes the tables or brings them up to date as far as the
+// policy allows. An error wraps catalog.ErrUnavailable or catalog.ErrSchema.
+func Open(ctx context.Context, opts Options) (*Catalog, error) {
+	c, err := connect(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.prepare(ctx, opts.Migrate); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// Now is the time by the server's clock.
+func (c *Catalog) Now(ctx context.Context) (time.Time, error) {
+	limited, cancel := context.WithTimeout(ctx, c.limit)
+	defer cancel()
+	var now moment
+	err := c.pool.QueryRow(limited, `SELECT clock_timestamp()`).Scan(&now)
+	return time.Time(now), c.interpret(ctx, "read the clock", err)
+}
+
+// Close closes all connections. A server that does not answer is not waited
+// for longer than the limit of a call.
+func (c *Catalog) Close() error {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		c.pool.Close()
+	}()
+	timer := time.NewTimer(c.limit)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C: // the pool gives its connections up by itself
+	}
+	return nil
+}
+
+// connect makes the pool. It does not talk to the server yet.
+func connect(ctx context.Context, opts Options) (*Catalog, error) {
+	cfg, err := configure(opts)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open catalogue: %w: bad pool settings", catalog.ErrUnavailable)
+	}
+	conn := cfg.ConnConfig
+	return &Catalog{
+		pool: pool, limit: callLimit(opts), password: conn.Password,
+		where: net.JoinHostPort(conn.Host, strconv.Itoa(int(conn.Port))) + "/" + conn.Database,
+	}, nil
+}
+
+func callLimit(opts Options) time.Duration {
+	if opts.CallLimit <= 0 {
+		return DefaultCallLimit
+	}
+	return opts.CallLimit
+}
+
+// configure reads the connection string and sets what a run of some minutes
+// needs in place of a server's defaults.
+func configure(opts Options) (*pgxpool.Config, error) {
+	cfg, err := pgxpool.ParseConfig(opts.URL.Reveal())
+	if err != nil {
+		// pgx tells the string, and where it is malformed nobody can say
+		// which part of it is the password.
+		return nil, fmt.Errorf("open catalogue: %w: the connection string cannot be read; "+
+			"want postgres://user:password@host:port/database, with special characters percent-encoded",
+			catalog.ErrUnavailable)
+	}
+	limit := callLimit(opts)
+	cfg.MaxConns = min(cfg.MaxConns, maxConns)
+	cfg.MinConns = 0
+	cfg.MaxConnIdleTime = maxIdle
+	cfg.PingTimeout = limit
+	addresses := map[string]bool{cfg.ConnConfig.Host + ":" + strconv.Itoa(int(cfg.ConnConfig.Port)): true}
+	for _, next := range cfg.ConnConfig.Fallbacks {
+		addresses[next.Host+":"+strconv.Itoa(int(next.Port))] = true
+	}
+	// One dead address of several must leave time for the others.
+	cfg.ConnConfig.ConnectTimeout = min(cfg.ConnConfig.ConnectTimeout, limit/time.Duration(len(addresses)))
+	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
+		cfg.ConnConfig.RuntimeParams["application_name"] = "patina/" + opts.Version
+	}
+	return cfg, nil
+}
