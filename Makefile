@@ -38,6 +38,7 @@ test-short: ## Run the tests that need nothing but Go
 
 .PHONY: race
 race: ## Run the short tests and the concurrency suites under the race detector
+	@.ci/install race
 	CGO_ENABLED=1 go test -race -short $(RACE_PACKAGES)
 
 .PHONY: lint

@@ -40,7 +40,11 @@ var (
 )
 
 // Catalog is a job catalogue. Its methods may be called from many goroutines
-// and from several processes at once. A call that fails changed nothing.
+// and from several processes at once. A call that fails changed nothing, but
+// for one case: an ErrUnavailable may hide a change whose answer was lost. A
+// call whose caller cancelled it returns context.Canceled and no error of this
+// package. Times are kept as Cut leaves them, messages as Prose does, and names
+// (ids, databases, leases) as they are or not at all: see CheckName.
 type Catalog interface {
 	Journal
 	Leases
@@ -55,26 +59,38 @@ type Journal interface {
 	// BeginRun must record the run as running, and its job as running if it
 	// is not. A job that exists already is joined; its trigger and reason
 	// stay as they were. The same run begun twice is an error wrapping
-	// ErrStep.
+	// ErrStep. Runs of the job that were not heard of for DeadAfter are
+	// written as lost, with what follows from that at Jobs. A run without a
+	// StartedAt begins now by the catalogue's clock.
 	BeginRun(ctx context.Context, job backup.Job, run backup.Run) error
 
 	// Heartbeat says that the run lives. It must be called at least every
-	// HeartbeatEvery.
+	// HeartbeatEvery. A run that ended is an error wrapping ErrStep; one that
+	// was written as lost may go on beating, but stays lost until it ends.
 	Heartbeat(ctx context.Context, jobID string, run backup.RunID) error
 
-	// EndRun must record how the run ended. When no other run of the job is
-	// alive, the job takes the status that its backups add up to.
+	// EndRun must record how the run ended, and when by the catalogue's clock
+	// (but never before it began). Rows of the run that are pending or running
+	// become interrupted, and runs not heard of for DeadAfter lost. When no
+	// other run of the job is alive, the job takes its Outcome. The same end
+	// told again changes nothing but exit code and message; RunRunning and
+	// RunLost are no ends, and are errors wrapping ErrStep.
 	EndRun(ctx context.Context, jobID string, run backup.RunID, end RunEnd) error
 
 	// SetBackup must write the row of one database in a job, creating it if
-	// missing. A status that may not follow the present one (states.go) is
-	// an error wrapping ErrStep.
+	// missing: every field, so that what is left empty is emptied. A status
+	// that may not follow the present one (states.go), or a run that ended,
+	// is an error wrapping ErrStep; a job or run that is not there is
+	// ErrNotFound.
 	SetBackup(ctx context.Context, row Backup) error
 
-	// Jobs must return the jobs that the filter asks for, newest first, with
-	// their runs and backups. A run whose heartbeat is older than DeadAfter
-	// by the catalogue's clock is returned as RunLost, and a job that only
-	// lost runs worked on as JobInterrupted.
+	// Jobs must return the jobs that the filter asks for, newest first by
+	// StartedAt and then id, with their runs by StartedAt and their backups by
+	// name; an empty list where there are none. A run whose heartbeat is older
+	// than DeadAfter by the catalogue's clock is returned as RunLost, ended
+	// when it was last heard of; its pending and running backups as
+	// BackupInterrupted; and a running job on which no run lives as
+	// JobInterrupted. Telling so writes nothing.
 	Jobs(ctx context.Context, filter JobFilter) ([]Job, error)
 }
 

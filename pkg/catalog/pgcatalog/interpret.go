@@ -37,9 +37,14 @@ func (c *Catalog) interpret(caller context.Context, what string, err error) erro
 		return fmt.Errorf("%s: %w: %s did not answer in time: %w",
 			what, catalog.ErrUnavailable, c.where, context.DeadlineExceeded)
 	}
+	var connect *pgconn.ConnectError
+	unconnected := errors.As(err, &connect)
+	if unconnected {
+		err = connect.Unwrap() // its own text tells what c.where does
+	}
 	text := c.redact(err)
 	var answered *pgconn.PgError
-	if !errors.As(err, &answered) {
+	if unconnected || !errors.As(err, &answered) {
 		return fmt.Errorf("%s: %w: %s: %s", what, catalog.ErrUnavailable, c.where, text)
 	}
 	switch code := answered.Code; {
@@ -81,7 +86,7 @@ func isAnswer(err error) bool {
 
 // isBroken says whether a connection ended under a query.
 func isBroken(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 

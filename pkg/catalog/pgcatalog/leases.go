@@ -19,7 +19,7 @@ const (
 	living = `(l.released_at IS NULL AND l.expires_at > clock_timestamp())`
 	// acquireTries bounds the looks at names that are neither free nor held,
 	// because somebody is taking or giving them back at this moment.
-	acquireTries = 6
+	acquireTries = 4
 )
 
 // lease is a row of the table, with what it means right now.

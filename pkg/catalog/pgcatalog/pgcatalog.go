@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/AutumnsGrove/patina/pkg/catalog"
@@ -77,11 +78,11 @@ func Open(ctx context.Context, opts Options) (*Catalog, error) {
 
 // Now is the time by the server's clock.
 func (c *Catalog) Now(ctx context.Context) (time.Time, error) {
-	limited, cancel := context.WithTimeout(ctx, c.limit)
-	defer cancel()
 	var now moment
-	err := c.pool.QueryRow(limited, `SELECT clock_timestamp()`).Scan(&now)
-	return time.Time(now), c.interpret(ctx, "read the clock", err)
+	err := c.read(ctx, "read the clock", func(ctx context.Context, tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now)
+	})
+	return time.Time(now), err
 }
 
 // Close closes all connections. A server that does not answer is not waited

@@ -3,6 +3,7 @@ package pgcatalog_test
 import (
 	"fmt"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,7 +53,44 @@ func bench(database string) catalogtest.Bench {
 	}
 }
 
+// shelf keeps databases for the cases of a suite. To make one costs many times
+// what a case does, so cases that leave nothing but rows behind take turns.
+type shelf struct {
+	t    *testing.T
+	mu   sync.Mutex
+	free []string
+}
+
+// take gives a catalogue without rows, for as long as the test lasts.
+func (s *shelf) take(t *testing.T) string {
+	t.Helper()
+	database, found := s.pop()
+	if !found {
+		database = pgtest.New(s.t)
+	}
+	pgtest.Exec(t, database, "TRUNCATE patina.jobs, patina.runs, patina.backups, patina.leases")
+	t.Cleanup(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.free = append(s.free, database)
+	})
+	return database
+}
+
+func (s *shelf) pop() (string, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.free) == 0 {
+		return "", false
+	}
+	database := s.free[0]
+	s.free = s.free[1:]
+	return database, true
+}
+
 func TestSuite(t *testing.T) {
 	t.Parallel()
-	catalogtest.Run(t, func(t *testing.T) catalogtest.Bench { return bench(pgtest.New(t)) })
+	pgtest.Admin(t) // skips or fails here, not in a case
+	databases := &shelf{t: t}
+	catalogtest.Run(t, func(t *testing.T) catalogtest.Bench { return bench(databases.take(t)) })
 }

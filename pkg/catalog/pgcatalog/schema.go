@@ -37,6 +37,10 @@ func Migrate(ctx context.Context, opts Options) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, found, err := c.look(ctx)
+	if err != nil || found.version == migrations.Newest(known) {
+		return nil, errors.Join(err, c.Close())
+	}
 	applied, err := c.migrate(ctx, MigrateAlways)
 	return applied, errors.Join(err, c.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgerrcode"
@@ -86,9 +87,21 @@ func (c *Catalog) attempt(
 	if err := work(ctx, tx); err != nil {
 		return err
 	}
-	err = tx.Commit(ctx)
+	return commit(ctx, tx)
+}
+
+// commit says with a *lostAnswer that it does not know what became of the
+// transaction. pgconn.SafeToRetry is no help here: pgx 5.12.0 answers it with
+// yes where the connection broke after the commit was sent, since it tells
+// that as a connection that was closed before.
+func commit(ctx context.Context, tx pgx.Tx) error {
+	if tx.Conn().IsClosed() {
+		return io.ErrClosedPipe // nothing was sent
+	}
+	err := tx.Commit(ctx)
 	var answered *pgconn.PgError
-	if err == nil || pgconn.SafeToRetry(err) || errors.As(err, &answered) && answered.Severity == "ERROR" {
+	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) ||
+		errors.As(err, &answered) && answered.Severity == "ERROR" {
 		return err
 	}
 	return &lostAnswer{err: err}
@@ -103,7 +116,7 @@ func mayRepeat(err error, again repetition) bool {
 	)
 	switch {
 	case errors.As(err, &lost):
-		return again == idempotent && isBroken(lost.err)
+		return again == idempotent && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 	case errors.As(err, &connect):
 		return false // a server that refuses is told at once
 	case errors.As(err, &answered):

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/AutumnsGrove/patina/pkg/engine"
+	"github.com/AutumnsGrove/patina/pkg/fault"
+)
+
+// downloadOptions are the flags of "patina download".
+type downloadOptions struct {
+	file  string
+	raw   bool
+	jobID string
+	force bool
+}
+
+func newDownloadCmd(a *app) *cobra.Command {
+	var opts downloadOptions
+	cmd := &cobra.Command{
+		Use:   "download DATE DB",
+		Short: "Get one dump back, verified to the last byte",
+		Long: `Get the dump of a database as plain SQL, held against its manifest to the last
+byte. DATE is 2024-12-08 (the newest good backup of that day), 2024-12-08T10:15
+(the newest of that day up to that minute, UTC) or latest.
+
+Without --file the dump goes to stdout; on a terminal it goes into a file named
+after database and time instead.`,
+		Example: `  patina download latest groveauth
+  patina download 2024-12-08 groveauth -f groveauth.sql
+  patina download 2024-12-08T10:15 groveauth -f - | sqlite3 groveauth.db`,
+		GroupID:           groupDaily,
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: a.completeDateThenDatabase,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runDownload(cmd.Context(), a, opts, args[0], args[1])
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&opts.file, "file", "f", "", "write to `FILE`, or to stdout for -")
+	flags.BoolVar(&opts.raw, "raw", false, "the stored bytes as they are, compressed or not")
+	flags.StringVar(&opts.jobID, "job", "", "the backup of this job `ID`, good or not")
+	flags.BoolVar(&opts.force, "force", false, "replace FILE if it exists")
+	return cmd
+}
+
+func runDownload(ctx context.Context, a *app, opts downloadOptions, dateText, database string) error {
+	date, err := engine.ParseDate(dateText)
+	if err != nil {
+		return err
+	}
+	progress := a.newProgress()
+	eng, closeEngine, err := a.engine(ctx, needs{store: true, observer: progress})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = closeEngine() }() // nothing was written through it
+	choice, err := eng.Choose(ctx, date, database, opts.jobID)
+	if err != nil {
+		return err
+	}
+	target := opts.target(a, choice)
+	fetch := func(w io.Writer) error { return eng.Download(ctx, choice.Entry, w) }
+	if opts.raw {
+		fetch = func(w io.Writer) error { return eng.DownloadRaw(ctx, choice.Entry, w) }
+	}
+	if target == "-" {
+		err = fetch(a.host.out)
+	} else {
+		err = writeFile(target, opts.force, fetch)
+	}
+	progress.stop()
+	if err != nil {
+		return err
+	}
+	return a.printDownload(choice, target)
+}
+
+// target is where the dump goes: "-" is stdout. Without --file, a terminal
+// gets a file, never the dump on the screen.
+func (o downloadOptions) target(a *app, choice engine.Choice) string {
+	if o.file != "" {
+		return o.file
+	}
+	if !a.host.outTerminal {
+		return "-"
+	}
+	m := choice.Manifest
+	name := m.Database.Name + "-" + m.StartedAt.UTC().Format("20060102T150405Z") + ".sql"
+	if o.raw {
+		name += m.Object.Compression.Extension()
+	}
+	return name
+}
+
+// writeFile gives a file its content and its name only when the content is
+// whole: whatever happens, there is the old file, or none, or the new one.
+func writeFile(path string, replace bool, fill func(io.Writer) error) (err error) {
+	if _, err := os.Lstat(path); err == nil && !replace {
+		return fault.Wrap(fault.Refused, "", fmt.Errorf("%s exists: name another file, or replace it with --force", path))
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.part")
+	if err != nil {
+		return fmt.Errorf("create a temporary file: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreMissing(os.Remove(temp.Name())))
+		}
+	}()
+	if err := fill(temp); err != nil {
+		return errors.Join(err, temp.Close())
+	}
+	if err := errors.Join(temp.Sync(), temp.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if replace {
+		return os.Rename(temp.Name(), path)
+	}
+	// A link fails where a rename would replace what came up meanwhile.
+	if err := os.Link(temp.Name(), path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Remove(temp.Name())
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// printDownload says which backup was taken, and what others the day has.
+func (a *app) printDownload(choice engine.Choice, target string) error {
+	if a.json() && target != "-" {
+		return writeJSON(a.host.out, struct {
+			File   string      `json:"file"`
+			Backup entryJSON   `json:"backup"`
+			Others []entryJSON `json:"others"`
+		}{target, entryDocument(choice.Entry), entryDocuments(choice.Others)})
+	}
+	m := choice.Manifest
+	a.say(fmt.Sprintf("%s of %s (job %s): %s, %d rows, SHA-256 verified",
+		m.Database.Name, moment(m.StartedAt), m.JobID, size(m.Plain.Bytes), m.Rows()))
+	if target != "-" {
+		a.say("written to " + target)
+	}
+	for _, other := range choice.Others {
+		a.say(fmt.Sprintf("the day has another: %s (job %s), %s", other.Manifest.StartedAt.UTC().Format(time.TimeOnly),
+			other.Manifest.JobID, state(other)))
+	}
+	return nil
+}
+
+func entryDocuments(entries []engine.Entry) []entryJSON {
+	docs := make([]entryJSON, 0, len(entries))
+	for _, e := range entries {
+		docs = append(docs, entryDocument(e))
+	}
+	return docs
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"io"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+)
+
+// host is everything outside the program that it may touch: streams,
+// environment, clock. Tests run the program with a host of their own.
+type host struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+	// outTerminal and errTerminal say whether a person watches.
+	outTerminal, errTerminal bool
+	lookupEnv                func(string) (string, bool)
+	environ                  func() []string
+	home                     string
+	name                     string
+	pid                      int
+	now                      func() time.Time
+	newRunID                 func() backup.RunID
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/engine"
+	"github.com/AutumnsGrove/patina/pkg/fault"
+)
+
+// listOptions are the flags of "patina list".
+type listOptions struct {
+	database string
+	date     string
+	since    string
+	limit    int
+}
+
+func newListCmd(a *app) *cobra.Command {
+	var opts listOptions
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Show what can be restored, newest first",
+		Example: `  patina list
+  patina list --database groveauth --since 2024-12-01
+  patina list --date 2024-12-08 -o json`,
+		GroupID: groupDaily,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runList(cmd.Context(), a, opts) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.database, "database", "", "only this `DB`")
+	flags.StringVar(&opts.date, "date", "", "only this `DATE`: 2024-12-08, or 2024-12-08T10:15 for what there was by then")
+	flags.StringVar(&opts.since, "since", "", "only from this `DATE` on")
+	flags.IntVar(&opts.limit, "limit", 0, "at most `N` backups (0: all)")
+	_ = cmd.RegisterFlagCompletionFunc("database", a.completeDatabases)
+	return cmd
+}
+
+func (o listOptions) request() (engine.ListRequest, error) {
+	req := engine.ListRequest{Database: o.database, Limit: o.limit}
+	if o.limit < 0 {
+		return req, fault.New(fault.Usage, "patina list --help", "--limit %d: want 0 or more", o.limit)
+	}
+	if o.date != "" {
+		date, err := engine.ParseDate(o.date)
+		if err != nil {
+			return req, err
+		}
+		req.Date = date
+	}
+	if o.since != "" {
+		since, err := engine.ParseDate(o.since)
+		if err != nil {
+			return req, err
+		}
+		if since.Latest {
+			return req, fault.New(fault.Usage, "patina list --help", "--since wants a date, not latest")
+		}
+		req.Since = since.Start()
+	}
+	return req, nil
+}
+
+func runList(ctx context.Context, a *app, opts listOptions) error {
+	req, err := opts.request()
+	if err != nil {
+		return err
+	}
+	eng, closeEngine, err := a.engine(ctx, needs{store: true})
+	if err != nil {
+		return err
+	}
+	result, err := eng.List(ctx, req)
+	if closeErr := closeEngine(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	if a.json() {
+		return writeJSON(a.host.out, listDocument(result))
+	}
+	return a.printList(result)
+}
+
+func (a *app) printList(result engine.ListResult) error {
+	t := newTable("taken", "database", "size", "stored", "rows", "trigger", "state", "job")
+	for _, e := range result.Entries {
+		m := e.Manifest
+		t.add(moment(m.StartedAt), m.Database.Name, size(m.Plain.Bytes), size(m.Object.Stored.Bytes),
+			humanize.Comma(m.Rows()), string(m.Trigger), state(e), m.JobID)
+	}
+	if len(result.Entries) == 0 {
+		a.say("no backups")
+	} else if err := t.render(a.host.out); err != nil {
+		return err
+	}
+	if n := len(result.Foreign); n > 0 {
+		a.say(fmt.Sprintf("%d objects beside them are not Patina's, such as %s; they are kept", n, result.Foreign[0].Key))
+	}
+	if n := len(result.Unfinished); n > 0 {
+		a.say(fmt.Sprintf("%d objects are of backups that are under way, or were never finished", n))
+	}
+	return nil
+}
+
+// state is what an operator needs to know of a backup in a word or two.
+func state(e engine.Entry) string {
+	if !e.Good() {
+		return "failed: " + e.Failed
+	}
+	return string(e.Manifest.Fidelity)
+}
+
+// say tells a person something that is not data.
+func (a *app) say(text string) {
+	if !a.global.quiet {
+		fmt.Fprintln(a.host.err, text)
+	}
+}
+
+type listJSON struct {
+	Backups    []entryJSON `json:"backups"`
+	Foreign    []strayJSON `json:"foreign"`
+	Unfinished []strayJSON `json:"unfinished"`
+}
+
+type entryJSON struct {
+	Kind        string           `json:"kind"`
+	Date        string           `json:"date"`
+	TakenAt     time.Time        `json:"takenAt"`
+	Database    string           `json:"database"`
+	DatabaseID  string           `json:"databaseId"`
+	JobID       string           `json:"jobId"`
+	Trigger     backup.Trigger   `json:"trigger"`
+	Reason      string           `json:"reason,omitempty"`
+	Good        bool             `json:"good"`
+	Failed      string           `json:"failed,omitempty"`
+	Fidelity    backup.Fidelity  `json:"fidelity"`
+	Findings    []backup.Finding `json:"findings"`
+	PlainBytes  int64            `json:"plainBytes"`
+	StoredBytes int64            `json:"storedBytes"`
+	Compression string           `json:"compression"`
+	Tables      int              `json:"tables"`
+	Rows        int64            `json:"rows"`
+	SHA256      string           `json:"sha256"`
+	Bookmark    string           `json:"bookmark,omitempty"`
+	Manifest    string           `json:"manifest"`
+	Object      string           `json:"object"`
+}
+
+type strayJSON struct {
+	Key   string `json:"key"`
+	Bytes int64  `json:"bytes"`
+	Why   string `json:"why"`
+}
+
+func listDocument(r engine.ListResult) listJSON {
+	doc := listJSON{Backups: []entryJSON{}, Foreign: strays(r.Foreign), Unfinished: strays(r.Unfinished)}
+	for _, e := range r.Entries {
+		doc.Backups = append(doc.Backups, entryDocument(e))
+	}
+	return doc
+}
+
+func entryDocument(e engine.Entry) entryJSON {
+	m := e.Manifest
+	return entryJSON{
+		Kind: "daily", Date: e.Name.Day.Format(time.DateOnly), TakenAt: m.StartedAt,
+		Database: m.Database.Name, DatabaseID: m.Database.ID, JobID: m.JobID, Trigger: m.Trigger, Reason: m.Reason,
+		Good: e.Good(), Failed: e.Failed, Fidelity: m.Fidelity, Findings: append([]backup.Finding{}, m.Findings...),
+		PlainBytes: m.Plain.Bytes, StoredBytes: m.Object.Stored.Bytes, Compression: string(m.Object.Compression),
+		Tables: len(m.Tables), Rows: m.Rows(), SHA256: m.Plain.SHA256, Bookmark: m.Export.Bookmark,
+		Manifest: e.Key, Object: m.Object.Key,
+	}
+}
+
+func strays(all []engine.Stray) []strayJSON {
+	docs := make([]strayJSON, 0, len(all))
+	for _, s := range all {
+		docs = append(docs, strayJSON{Key: s.Key, Bytes: s.Bytes, Why: s.Why})
+	}
+	return docs
+}

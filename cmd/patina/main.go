@@ -1,0 +1,71 @@
+// Command patina backs up Cloudflare D1 databases, keeps the backups that
+// matter, and brings them back.
+//
+// This package is the command line: one file per verb with its flags, the
+// wiring of implementations in app.go, everything that prints, and the exit
+// statuses. What the verbs do is pkg/engine's.
+//
+// Its rules: data goes to stdout and everything else to stderr; a successful
+// run without a terminal prints nothing but what was asked for; only main
+// exits, reads the process's environment, or touches its streams.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+)
+
+func main() { mainWith(process()) }
+
+// mainWith runs the program on a host, and ends the process.
+func mainWith(h host) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		got := <-signals
+		// The first signal ends the work cleanly; from here on the next one
+		// kills, as if Patina had never asked for signals.
+		signal.Stop(signals)
+		cancel(&signalError{got})
+	}()
+	os.Exit(run(ctx, os.Args[1:], h))
+}
+
+// process is the host that the real program runs on.
+func process() host {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "unknown"
+	}
+	home, _ := os.UserHomeDir() // empty where there is none: see config
+	return host{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
+		errTerminal: term.IsTerminal(int(os.Stderr.Fd())),
+		lookupEnv:   os.LookupEnv,
+		environ:     os.Environ,
+		home:        home,
+		name:        name,
+		pid:         os.Getpid(),
+		now:         time.Now,
+		newRunID:    newRunID,
+	}
+}
+
+// newRunID draws four hexadecimal digits: runs are told apart within a job
+// only.
+func newRunID() backup.RunID {
+	var b [2]byte
+	_, _ = rand.Read(b[:]) // never fails: see crypto/rand
+	return backup.RunID(hex.EncodeToString(b[:]))
+}

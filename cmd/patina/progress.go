@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/AutumnsGrove/patina/pkg/engine"
+)
+
+// progress shows a person on one line how far the work is: bytes, rate, and
+// the names under way. Away from a terminal it shows nothing.
+type progress struct {
+	mu  sync.Mutex
+	bar *progressbar.ProgressBar
+	// bytes is what was read of each database in its present try.
+	bytes   map[string]int64
+	running []string
+	done    int
+}
+
+func (a *app) newProgress() *progress {
+	p := &progress{bytes: map[string]int64{}}
+	if !a.host.errTerminal || a.global.quiet || a.json() {
+		return p
+	}
+	p.bar = newBar(a.host.err)
+	return p
+}
+
+func newBar(w io.Writer) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(-1,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionShowTotalBytes(false),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetElapsedTime(true),
+		progressbar.OptionSpinnerType(14),
+	)
+}
+
+// Observe takes in one piece of news.
+func (p *progress) Observe(e engine.Event) {
+	if p.bar == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e.Phase {
+	case engine.PhaseExporting, engine.PhaseDownloading, engine.PhasePublishing, engine.PhaseWaiting:
+		if !slices.Contains(p.running, e.Database) {
+			p.running = append(p.running, e.Database)
+		}
+	case engine.PhaseDone, engine.PhaseFailed, engine.PhaseSkipped:
+		p.running = slices.DeleteFunc(p.running, func(n string) bool { return n == e.Database })
+		p.done++
+	}
+	p.bytes[e.Database] = max(p.bytes[e.Database], e.Bytes)
+	p.draw()
+}
+
+// draw is called with the lock held. An error of the terminal is nobody's
+// concern: the work does not depend on being watched.
+func (p *progress) draw() {
+	var total int64
+	for _, n := range p.bytes {
+		total += n
+	}
+	p.bar.Describe(fmt.Sprintf("%d done, now: %s", p.done, strings.Join(p.running, ", ")))
+	_ = p.bar.Set64(total)
+}
+
+// stop takes the line away.
+func (p *progress) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		_ = p.bar.Finish()
+		p.bar = nil
+	}
+}

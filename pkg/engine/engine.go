@@ -1,0 +1,83 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/catalog"
+	"github.com/AutumnsGrove/patina/pkg/d1"
+	"github.com/AutumnsGrove/patina/pkg/seal"
+	"github.com/AutumnsGrove/patina/pkg/store"
+)
+
+// Options are what an Engine works with. Verbs that do not need a part leave
+// it nil: `patina list` has no D1 client.
+type Options struct {
+	Store store.Store
+	D1    *d1.Client
+	// Catalog may be nil, and then CatalogErr says why: the work goes on
+	// without it.
+	Catalog    catalog.Catalog
+	CatalogErr error
+
+	// Select chooses, in order of priority, from all names in the account,
+	// and returns the configured names and globs that match nothing.
+	Select func(names []string) (picked, unmatched []string)
+	// Excluded says whether a glob on the command line must pass over a name.
+	Excluded func(name string) bool
+
+	// Nightly and Weekly are cron expressions in UTC.
+	Nightly, Weekly string
+	Concurrency     int
+	// ExportTimeout bounds silence; Deadline bounds one database.
+	ExportTimeout time.Duration
+	Deadline      time.Duration
+	Compression   seal.Compression
+
+	Host    string
+	Process int
+	// Tool is the program and version for manifests; Version the version
+	// alone.
+	Tool, Version string
+	// Now is the local clock; NewRunID draws a run's id.
+	Now      func() time.Time
+	NewRunID func() backup.RunID
+	Observer Observer
+	Log      *slog.Logger
+}
+
+// Engine runs the verbs. It is used by one command at a time.
+type Engine struct {
+	opts Options
+}
+
+// New makes an Engine.
+func New(opts Options) (*Engine, error) {
+	if opts.Store == nil || opts.Now == nil || opts.Log == nil {
+		return nil, errors.New("engine: store, clock and log are needed")
+	}
+	if opts.Observer == nil {
+		opts.Observer = silent{}
+	}
+	if opts.Concurrency < 1 {
+		opts.Concurrency = 1
+	}
+	return &Engine{opts: opts}, nil
+}
+
+// now is the time that decides which night it is: the catalogue's, else the
+// store's, else this host's.
+func (e *Engine) now(ctx context.Context, log *journal) time.Time {
+	if t, ok := log.now(ctx); ok {
+		return t
+	}
+	if clock, ok := e.opts.Store.(store.Clock); ok {
+		if t, err := clock.Now(ctx); err == nil {
+			return t.UTC()
+		}
+	}
+	return e.opts.Now().UTC()
+}

@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/catalog"
+)
+
+// journal writes to the catalogue as long as it answers. The first time it
+// does not, the journal remembers why and asks no more, so that a catalogue
+// that hangs costs one time limit and not one for each database.
+type journal struct {
+	catalog catalog.Catalog
+	log     *slog.Logger
+
+	mu  sync.Mutex
+	err error
+}
+
+func newJournal(c catalog.Catalog, openErr error, log *slog.Logger) *journal {
+	if c == nil && openErr == nil {
+		openErr = errors.New("no catalogue is configured")
+	}
+	return &journal{catalog: c, log: log, err: openErr}
+}
+
+// Err is why the catalogue is not, or no longer, written to.
+func (j *journal) Err() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.err
+}
+
+// note remembers a failure. Errors that are answers (held, lost, a step that
+// another run has taken further already) are not failures of the catalogue.
+func (j *journal) note(op string, err error) {
+	for _, answer := range []error{catalog.ErrHeld, catalog.ErrLost, catalog.ErrStep, context.Canceled} {
+		if errors.Is(err, answer) {
+			j.log.Debug("catalogue answers", "operation", op, "error", err)
+			return
+		}
+	}
+	if err == nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err == nil {
+		j.err = err
+		j.log.Warn("catalogue is not written any more", "operation", op, "error", err)
+	}
+}
+
+func (j *journal) usable() bool { return j.Err() == nil }
+
+func (j *journal) now(ctx context.Context) (time.Time, bool) {
+	if !j.usable() {
+		return time.Time{}, false
+	}
+	t, err := j.catalog.Now(ctx)
+	j.note("now", err)
+	return t.UTC(), err == nil
+}
+
+func (j *journal) begin(ctx context.Context, job backup.Job, run backup.Run) {
+	if j.usable() {
+		j.note("begin run", j.catalog.BeginRun(ctx, job, run))
+	}
+}
+
+func (j *journal) end(ctx context.Context, job backup.Job, run backup.RunID, end catalog.RunEnd) {
+	if j.usable() {
+		j.note("end run", j.catalog.EndRun(ctx, job.ID, run, end))
+	}
+}
+
+func (j *journal) set(ctx context.Context, row catalog.Backup) {
+	if j.usable() {
+		j.note("set backup", j.catalog.SetBackup(ctx, row))
+	}
+}
+
+// beat keeps a run alive in the catalogue until ctx ends.
+func (j *journal) beat(ctx context.Context, job backup.Job, run backup.RunID) {
+	ticker := time.NewTicker(catalog.HeartbeatEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if !j.usable() {
+				return
+			}
+			j.note("heartbeat", j.catalog.Heartbeat(ctx, job.ID, run))
+		}
+	}
+}
+
+// leaseTTL is as long as a run is believed to live without a sign of life.
+const leaseTTL = catalog.DeadAfter
+
+// acquire takes the first free name. The second result is nil when the
+// catalogue is away: the work goes on without a lease.
+func (j *journal) acquire(ctx context.Context, names []string, owner catalog.Owner) (catalog.Lease, bool, error) {
+	if !j.usable() {
+		return catalog.Lease{}, false, nil
+	}
+	lease, err := j.catalog.Acquire(ctx, names, owner, leaseTTL)
+	if errors.Is(err, catalog.ErrHeld) {
+		return catalog.Lease{}, false, err
+	}
+	j.note("acquire lease", err)
+	return lease, err == nil, nil
+}
+
+// keep renews a lease until ctx ends, and then releases it. Losing it never
+// ends a backup: what is published is decided by the store.
+func (j *journal) keep(ctx context.Context, lease catalog.Lease) {
+	ticker := time.NewTicker(catalog.HeartbeatEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			j.release(ctx, lease)
+			return
+		case <-ticker.C:
+			if !j.usable() {
+				return
+			}
+			renewed, err := j.catalog.Renew(ctx, lease, leaseTTL)
+			if errors.Is(err, catalog.ErrLost) {
+				j.log.Warn("lease lost, backup goes on", "lease", lease.Name)
+				return
+			}
+			j.note("renew lease", err)
+			if err == nil {
+				lease = renewed
+			}
+		}
+	}
+}
+
+func (j *journal) release(ctx context.Context, lease catalog.Lease) {
+	if !j.usable() {
+		return
+	}
+	// The context has ended by now; giving back what others wait for must
+	// not fail for that.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	j.note("release lease", j.catalog.Release(ctx, lease))
+}
+
+// holders are the leases that live, by name; empty when the catalogue is away.
+func (j *journal) holders(ctx context.Context) map[string]catalog.Lease {
+	if !j.usable() {
+		return nil
+	}
+	leases, err := j.catalog.Held(ctx)
+	j.note("list leases", err)
+	byName := make(map[string]catalog.Lease, len(leases))
+	for _, l := range leases {
+		byName[l.Name] = l
+	}
+	return byName
+}

@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/fault"
+)
+
+// ListRequest chooses backups. Its zero value asks for all.
+type ListRequest struct {
+	// Database asks for one database's.
+	Database string
+	// Date asks for those of one day or minute; zero means all.
+	Date Date
+	// Since asks for those begun at or after a time.
+	Since time.Time
+	// Limit is the greatest number of backups; 0 means no limit.
+	Limit int
+}
+
+// ListResult is what can be restored, newest first.
+type ListResult struct {
+	Entries []Entry
+	// Foreign and Unfinished are what else lies in the folder of dailies.
+	Foreign, Unfinished []Stray
+}
+
+// List tells what can be restored.
+func (e *Engine) List(ctx context.Context, req ListRequest) (ListResult, error) {
+	prefix := backup.DailyPrefix
+	if !req.Date.IsZero() && !req.Date.Latest {
+		prefix = backup.DayPrefix(req.Date.Day)
+	}
+	inv, err := e.takeInventory(ctx, prefix)
+	if err != nil {
+		return ListResult{}, err
+	}
+	result := ListResult{Foreign: inv.foreign, Unfinished: inv.unfinished}
+	for _, entry := range inv.entries {
+		if req.Limit > 0 && len(result.Entries) == req.Limit {
+			break
+		}
+		if req.matches(entry) {
+			result.Entries = append(result.Entries, entry)
+		}
+	}
+	return result, nil
+}
+
+func (r ListRequest) matches(e Entry) bool {
+	if r.Database != "" && e.Manifest.Database.Name != r.Database {
+		return false
+	}
+	if !r.Since.IsZero() && e.Manifest.StartedAt.Before(r.Since) {
+		return false
+	}
+	return r.Date.Minute.IsZero() || e.Manifest.StartedAt.Before(r.Date.Minute.Add(time.Minute))
+}
+
+// Date is a day or a minute of a day, in UTC, or the newest there is.
+type Date struct {
+	// Day is at midnight UTC.
+	Day time.Time
+	// Minute is the minute asked for; zero for a bare day.
+	Minute time.Time
+	// Latest asks for the newest backup of any day.
+	Latest bool
+}
+
+// ParseDate reads "2024-12-08", "2024-12-08T10:15" or "latest".
+func ParseDate(s string) (Date, error) {
+	if s == "latest" {
+		return Date{Latest: true}, nil
+	}
+	if day, err := time.Parse("2006-01-02", s); err == nil {
+		return Date{Day: day}, nil
+	}
+	minute, err := time.Parse("2006-01-02T15:04", strings.TrimSuffix(s, "Z"))
+	if err != nil {
+		return Date{}, fault.New(fault.Usage, "patina list", "bad date %q: want 2024-12-08, 2024-12-08T10:15 (UTC) or latest", s)
+	}
+	return Date{Day: backup.DayOf(minute), Minute: minute}, nil
+}
+
+// IsZero says whether no date was asked for.
+func (d Date) IsZero() bool { return d.Day.IsZero() && !d.Latest }
+
+// String is the date as it is typed.
+func (d Date) String() string {
+	switch {
+	case d.Latest:
+		return "latest"
+	case !d.Minute.IsZero():
+		return d.Minute.Format("2006-01-02T15:04")
+	default:
+		return d.Day.Format("2006-01-02")
+	}
+}
+
+// Choice is a backup that was chosen, and the others that might have been.
+type Choice struct {
+	Entry
+	Others []Entry
+}
+
+// Choose finds the backup of a database that a date means: the one of a job
+// where a job is named, else the newest good one of that day, not after the
+// minute where there is one.
+func (e *Engine) Choose(ctx context.Context, date Date, database, jobID string) (Choice, error) {
+	list, err := e.List(ctx, ListRequest{Database: database, Date: date})
+	if err != nil {
+		return Choice{}, err
+	}
+	for i, entry := range list.Entries {
+		if jobID != "" && entry.Manifest.JobID != jobID {
+			continue
+		}
+		if jobID == "" && !entry.Good() {
+			continue
+		}
+		others := append(append([]Entry{}, list.Entries[:i]...), list.Entries[i+1:]...)
+		return Choice{Entry: entry, Others: sameDay(others, entry)}, nil
+	}
+	return Choice{}, noSuchBackup(date, database, jobID, list.Entries)
+}
+
+// sameDay keeps the entries of one day.
+func sameDay(entries []Entry, of Entry) []Entry {
+	var same []Entry
+	for _, e := range entries {
+		if e.Name.Day.Equal(of.Name.Day) {
+			same = append(same, e)
+		}
+	}
+	return same
+}
+
+func noSuchBackup(date Date, database, jobID string, entries []Entry) error {
+	hint := "patina list --database " + database
+	if jobID != "" {
+		return fault.New(fault.Failed, hint, "there is no backup of %s in job %s on %s", database, jobID, date)
+	}
+	if len(entries) > 0 {
+		return fault.New(fault.Failed, hint, "there is no good backup of %s for %s; %d failed a check and can be had by --job", database, date, len(entries))
+	}
+	return fault.New(fault.Failed, hint, "there is no backup of %s for %s", database, date)
+}
+
+// ID names an entry to people: the common part of its keys.
+func (e Entry) ID() string { return fmt.Sprint(e.Name) }
+
+// Start is the first moment of the day, or the minute, that is meant.
+func (d Date) Start() time.Time {
+	if !d.Minute.IsZero() {
+		return d.Minute
+	}
+	return d.Day
+}
+
+// DatabaseNames adds to the names given those that have a backup in the
+// bucket, as far as ctx lets it look. It reads keys only, and is for TAB.
+func (e *Engine) DatabaseNames(ctx context.Context, names []string) []string {
+	names = slices.Clone(names)
+	for info, err := range e.opts.Store.List(ctx, backup.DailyPrefix) {
+		if err != nil {
+			break
+		}
+		name, _, err := backup.ParseName(info.Key)
+		if err == nil && !slices.Contains(names, name.Database) {
+			names = append(names, name.Database)
+		}
+	}
+	return names
+}

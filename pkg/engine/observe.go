@@ -1,0 +1,41 @@
+package engine
+
+// Observer is told how work goes on. Its method is called from many
+// goroutines and must return at once.
+type Observer interface {
+	Observe(Event)
+}
+
+// Phase is how far the backup of one database is.
+type Phase string
+
+// The phases, in the order in which they are reached. PhaseFailed may follow
+// any of them, and PhaseWaiting may follow PhaseFailed.
+const (
+	PhasePlanned     Phase = "planned"
+	PhaseWaiting     Phase = "waiting"
+	PhaseExporting   Phase = "exporting"
+	PhaseDownloading Phase = "downloading"
+	PhasePublishing  Phase = "publishing"
+	PhaseDone        Phase = "done"
+	PhaseSkipped     Phase = "skipped"
+	PhaseFailed      Phase = "failed"
+)
+
+// Event is one piece of news about one database.
+type Event struct {
+	Database string
+	Phase    Phase
+	// Attempt is the number of the try, from 1.
+	Attempt int
+	// Bytes is how much of the dump was read in this try; Total is how much
+	// was promised, -1 where nothing was.
+	Bytes, Total int64
+	// Detail is a word on what is waited for, or why it failed.
+	Detail string
+}
+
+type silent struct{}
+
+// Observe does nothing.
+func (silent) Observe(Event) {}

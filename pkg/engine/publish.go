@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/d1"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
+	"github.com/AutumnsGrove/patina/pkg/store"
+)
+
+// try takes one backup from beginning to end.
+func (r *backupRun) try(ctx context.Context, t *task) error {
+	r.observe(t, PhaseExporting, 0, -1, "")
+	at := r.tryTime(t)
+	if r.job.IsNight() {
+		if done, err := r.findNight(ctx, t); done || err != nil {
+			return err
+		}
+	}
+	r.locate(ctx, t)
+	dumped, err := r.export(ctx, t)
+	if err != nil {
+		return err
+	}
+	object, err := r.objectName(ctx, t, at)
+	if err != nil {
+		return fmt.Errorf("look at the object's key: %w", err)
+	}
+	p, err := r.pull(ctx, t, dumped, object.Object(r.e.opts.Compression.Extension()))
+	if err != nil {
+		return err
+	}
+	r.observe(t, PhasePublishing, p.plain.Bytes, p.plain.Bytes, "")
+	return r.publish(ctx, t, at, r.describe(t, dumped, p))
+}
+
+// locate asks D1 where the database runs, which its listing does not tell. A
+// restore into the same region wants to know; a backup is not given up for it.
+func (r *backupRun) locate(ctx context.Context, t *task) {
+	if t.database.Region != "" {
+		return
+	}
+	db, err := r.e.opts.D1.Get(ctx, t.database.ID)
+	if err != nil {
+		r.e.opts.Log.Info("region is not known", "database", t.database.Name, "error", err)
+		return
+	}
+	t.database = db.Database
+}
+
+// tryTime is the time in a try's suffix: when it began, the job in the case of
+// its first try, and at least a second after the one before, so that no two
+// have the same.
+func (r *backupRun) tryTime(t *task) time.Time {
+	t.triedAt = r.now().Truncate(time.Millisecond)
+	at := t.triedAt.Truncate(time.Second)
+	if t.attempts == 1 && !r.job.IsNight() {
+		at = r.startedAt.Truncate(time.Second)
+	}
+	if !at.After(t.suffixAt) {
+		at = t.suffixAt.Add(time.Second)
+	}
+	t.suffixAt = at
+	return at
+}
+
+func (r *backupRun) describe(t *task, dumped d1.Dump, p pulled) manifest.Backup {
+	now := r.now().Truncate(time.Millisecond)
+	return manifest.Backup{
+		Database: t.database, JobID: r.job.ID, RunID: r.run.ID,
+		Trigger: r.job.Trigger, Reason: r.job.Reason, Night: r.job.Night,
+		Host: r.e.opts.Host, Tool: r.e.opts.Tool, StartedAt: t.triedAt, EndedAt: now,
+		Export: manifest.Export{
+			Method: "export", Why: "the database has no virtual tables",
+			Bookmark: dumped.Bookmark, Attempts: t.attempts,
+		},
+		Object: manifest.Object{
+			Key: p.receipt.Key, Stored: p.stored, ETag: p.receipt.ETag,
+			PartBytes: p.receipt.PartBytes, Parts: p.receipt.Parts,
+			Compression: r.e.opts.Compression,
+		},
+		// Nothing is withheld from the dump yet, so what D1 sent and what a
+		// restore gets are the same bytes, hashed once.
+		Plain: p.plain, Source: p.plain,
+		Tables: p.scan.Tables, Objects: p.scan.Objects,
+		Statements: p.scan.Statements, LongestStatement: p.scan.LongestStatement,
+		Fidelity: backup.FidelityUnchecked, Findings: p.scan.Findings,
+		Proof: manifest.Proof{Level: "scan", At: now},
+	}
+}
+
+// publish writes the manifest, which makes the dump a backup, and then looks
+// once more whether the object is still the one it describes.
+func (r *backupRun) publish(ctx context.Context, t *task, at time.Time, m manifest.Backup) error {
+	body, err := manifest.Encode(m)
+	if err != nil {
+		return err
+	}
+	own := backup.Name{Day: r.job.Day, Database: t.database.Name, Suffix: backup.NewSuffix(at, r.run.ID)}
+	name := own
+	if r.job.IsNight() {
+		name.Suffix = ""
+		// Looking once more before publishing spares a second backup of one
+		// night where the store keeps no conditions.
+		if done, err := r.findNight(ctx, t); done || err != nil {
+			return r.discard(ctx, t, m, err)
+		}
+	}
+	for {
+		_, err := r.e.putDocument(ctx, name.Manifest(), body)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, store.ErrExists) {
+			// The manifest may have landed all the same, so the object stays:
+			// without a manifest it is debris that the begin record announces.
+			return fmt.Errorf("publish %s: %w", name.Manifest(), err)
+		}
+		settled, err := r.contest(ctx, t, name, m)
+		if settled || err != nil {
+			return err
+		}
+		if name == own {
+			return fmt.Errorf("publish %s: %w", name.Manifest(), store.ErrExists)
+		}
+		name = own
+	}
+	if err := r.confirm(ctx, t, name, m); err != nil {
+		return err
+	}
+	t.written = written(name.Manifest(), body)
+	r.settle(t, OutcomeDone, name.Manifest(), &m)
+	return nil
+}
+
+// contest looks at a manifest that was there already. It settles the task if
+// that is this very backup, or the same night's by another.
+func (r *backupRun) contest(ctx context.Context, t *task, name backup.Name, m manifest.Backup) (bool, error) {
+	existing, err := r.e.readManifest(ctx, name.Manifest())
+	if errors.Is(err, manifest.ErrForeign) || errors.Is(err, manifest.ErrNewer) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if existing.JobID != r.job.ID || t.spoiled[name.Manifest()] {
+		return false, nil
+	}
+	if existing.RunID == r.run.ID && existing.Object.Key == m.Object.Key {
+		// A put whose answer was lost.
+		body, err := manifest.Encode(existing)
+		if err != nil {
+			return false, err
+		}
+		t.written = written(name.Manifest(), body)
+		r.settle(t, OutcomeDone, name.Manifest(), &existing)
+		return true, nil
+	}
+	r.settle(t, OutcomeAlready, name.Manifest(), &existing)
+	return true, r.discard(ctx, t, m, nil)
+}
+
+// discard removes the object of a backup that is not needed, because another
+// run's stands for the same night. An object that a manifest names is never
+// touched.
+func (r *backupRun) discard(ctx context.Context, t *task, m manifest.Backup, cause error) error {
+	if cause != nil || t.manifest == nil || t.manifest.Object.Key == m.Object.Key {
+		return cause
+	}
+	if err := r.e.opts.Store.Delete(ctx, m.Object.Key); err != nil {
+		r.warn(fmt.Errorf("remove the second dump of %s: %w", t.database.Name, err))
+	}
+	return nil
+}
+
+// confirm reads the object's identity once more, now that the manifest stands:
+// on a store without conditions another writer may have replaced it. If it
+// did, the backup is marked as failed for every reader, and taken again.
+func (r *backupRun) confirm(ctx context.Context, t *task, name backup.Name, m manifest.Backup) error {
+	info, err := r.e.opts.Store.Stat(ctx, m.Object.Key)
+	if err == nil && info.ETag == m.Object.ETag && info.Bytes == m.Object.Stored.Bytes {
+		return nil
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		// What cannot be looked at is not known to be wrong.
+		r.warn(fmt.Errorf("look at %s once more: %w", m.Object.Key, err))
+		return nil
+	}
+	t.spoiled[name.Manifest()] = true
+	detail := fmt.Sprintf("after publishing, %s was not the object that was written", m.Object.Key)
+	now := r.now()
+	body, err := manifest.Encode(manifest.ProofRecord{
+		Manifest: name.Manifest(), RunID: r.run.ID, At: now, Level: "identity", Detail: detail,
+	})
+	if err == nil {
+		_, err = r.e.putDocument(ctx, backup.ProofKey(name, now, r.run.ID), body)
+	}
+	return errors.Join(errors.New(detail), err)
+}
+
+// readManifest reads one manifest.
+func (e *Engine) readManifest(ctx context.Context, key string) (manifest.Backup, error) {
+	body, err := e.readDocument(ctx, key)
+	if err != nil {
+		return manifest.Backup{}, err
+	}
+	m, err := manifest.Decode[manifest.Backup](body)
+	if err != nil {
+		return manifest.Backup{}, fmt.Errorf("read %s: %w", key, err)
+	}
+	return m, nil
+}

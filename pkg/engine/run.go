@@ -1,0 +1,308 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/catalog"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
+	"github.com/AutumnsGrove/patina/pkg/seal"
+	"github.com/AutumnsGrove/patina/pkg/store"
+)
+
+// backupRun is one process at work on a backup job.
+type backupRun struct {
+	e         *Engine
+	req       BackupRequest
+	log       *journal
+	job       backup.Job
+	run       backup.Run
+	owner     catalog.Owner
+	startedAt time.Time
+	// ahead is by how much the clock that decides is ahead of this host's.
+	ahead time.Duration
+	// conditions is what the store was seen to keep.
+	conditions store.Conditions
+
+	mu       sync.Mutex
+	tasks    []*task
+	warnings []error
+}
+
+// task is one database of a run. Its fields are guarded by the run's mutex
+// where two goroutines may meet; one worker at a time works on a task.
+type task struct {
+	database backup.Database
+	outcome  Outcome
+	attempts int
+	err      error
+	// again is true for a failure that another try may cure.
+	again       bool
+	manifestKey string
+	manifest    *manifest.Backup
+	written     *manifest.Written
+	liveBytes   int64
+	startedAt   time.Time
+	endedAt     time.Time
+	// triedAt is when the present try began; suffixAt is the time in its
+	// suffix.
+	triedAt, suffixAt time.Time
+	// spoiled are manifests of this run that did not pass the look afterwards.
+	spoiled map[string]bool
+}
+
+// now is the time by the clock that decides, as far as this host can tell it
+// without asking again: every time that a run records is of one clock.
+func (r *backupRun) now() time.Time { return r.e.opts.Now().Add(r.ahead).UTC() }
+
+func (r *backupRun) add(db backup.Database, err error) {
+	t := &task{database: db, outcome: OutcomePlanned, spoiled: map[string]bool{}}
+	r.tasks = append(r.tasks, t)
+	if err != nil {
+		t.outcome, t.err = OutcomeFailed, err
+	}
+}
+
+// settle ends a task well.
+func (r *backupRun) settle(t *task, outcome Outcome, key string, m *manifest.Backup) {
+	r.mu.Lock()
+	t.outcome, t.err, t.again = outcome, nil, false
+	t.manifestKey, t.manifest = key, m
+	t.endedAt = r.now()
+	r.mu.Unlock()
+}
+
+// fail ends a task, or a round of it, badly.
+func (r *backupRun) fail(t *task, err error) {
+	r.mu.Lock()
+	t.outcome, t.err, t.again = OutcomeFailed, err, retryable(err)
+	t.endedAt = r.now()
+	r.mu.Unlock()
+}
+
+func (r *backupRun) warn(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.warnings = append(r.warnings, err)
+}
+
+// settled says whether no database is left to be backed up.
+func (r *backupRun) settled() bool {
+	return !slices.ContainsFunc(r.tasks, func(t *task) bool { return t.outcome == OutcomePlanned })
+}
+
+// failed says whether a database is known to have failed.
+func (r *backupRun) failed() bool {
+	return slices.ContainsFunc(r.tasks, func(t *task) bool { return t.outcome == OutcomeFailed })
+}
+
+// idle is the result of a run that found its night done.
+func (r *backupRun) idle(context.Context) BackupResult {
+	result := r.result(catalog.RunSucceeded)
+	result.Idle = true
+	return result
+}
+
+func (r *backupRun) result(status catalog.RunStatus) BackupResult {
+	result := BackupResult{
+		Job: r.job, Run: r.run, Status: status,
+		StartedAt: r.startedAt, EndedAt: r.now(),
+		DryRun: r.req.DryRun, CatalogErr: r.log.Err(), Warnings: r.warnings,
+	}
+	for _, t := range r.tasks {
+		result.Databases = append(result.Databases, DatabaseResult{
+			Database: t.database, Outcome: t.outcome, Attempts: t.attempts, Err: t.err,
+			ManifestKey: t.manifestKey, Manifest: t.manifest, LiveBytes: t.liveBytes,
+			Took: max(0, t.endedAt.Sub(t.startedAt)),
+		})
+	}
+	return result
+}
+
+// work does the run: it announces itself, takes the databases, gives those
+// that may yet succeed a second round, and says how it ended.
+func (r *backupRun) work(ctx context.Context) BackupResult {
+	r.announce(ctx)
+	beating, stop := context.WithCancel(ctx)
+	var heart sync.WaitGroup
+	heart.Go(func() { r.log.beat(beating, r.job, r.run.ID) })
+	r.conditions = r.e.conditions(ctx, r)
+	r.round(ctx, firstTries)
+	if r.reopen() {
+		r.round(ctx, secondTries)
+	}
+	stop()
+	heart.Wait()
+	return r.conclude(ctx)
+}
+
+// announce writes the begin record and the catalogue's rows. Neither may cost
+// a backup.
+func (r *backupRun) announce(ctx context.Context) {
+	r.log.begin(ctx, r.job, r.run)
+	begin := manifest.Begin{Job: r.job, Run: r.run}
+	for _, t := range r.tasks {
+		r.record(ctx, t)
+		if t.outcome == OutcomePlanned {
+			begin.Writes = append(begin.Writes, backup.Writes(r.job.Day, t.database.Name, r.run.ID)...)
+		}
+	}
+	body, err := manifest.Encode(begin)
+	if err == nil {
+		_, err = r.e.putDocument(ctx, backup.BeginKey(r.job, r.run.ID), body)
+	}
+	if err != nil {
+		r.warn(fmt.Errorf("write the begin record: %w", err))
+	}
+}
+
+// reopen makes the failures that another try may cure planned again.
+func (r *backupRun) reopen() bool {
+	any := false
+	for _, t := range r.tasks {
+		if t.outcome == OutcomeFailed && t.again {
+			t.outcome, any = OutcomePlanned, true
+		}
+	}
+	return any
+}
+
+// conclude says how the run ended, in the bucket and in the catalogue.
+func (r *backupRun) conclude(ctx context.Context) BackupResult {
+	after, cancel := afterwards(ctx)
+	defer cancel()
+	for _, t := range r.tasks {
+		switch t.outcome {
+		case OutcomePlanned:
+			t.outcome, t.err = OutcomeInterrupted, errInterrupted
+		case OutcomeElsewhere:
+			// Done by now, perhaps: then this run may call the night finished.
+			if _, err := r.findNight(after, t); err != nil {
+				r.warn(err)
+			}
+		}
+	}
+	status := r.status(ctx)
+	result := r.result(status)
+	if err := r.writeEnd(after, status); err != nil {
+		r.warn(fmt.Errorf("write the end record: %w", err))
+	}
+	for _, t := range r.tasks {
+		r.record(after, t)
+	}
+	r.log.end(after, r.job, r.run.ID, catalog.RunEnd{Status: status, Message: r.firstError()})
+	result.CatalogErr, result.Warnings = r.log.Err(), r.warnings
+	return result
+}
+
+var errInterrupted = errors.New("interrupted before it was done")
+
+func (r *backupRun) firstError() string {
+	for _, t := range r.tasks {
+		if t.err != nil {
+			return t.database.Name + ": " + t.err.Error()
+		}
+	}
+	return ""
+}
+
+// status is what the databases add up to.
+func (r *backupRun) status(ctx context.Context) catalog.RunStatus {
+	ok, bad, cut := 0, 0, 0
+	for _, t := range r.tasks {
+		switch t.outcome {
+		case OutcomeDone, OutcomeAlready, OutcomeElsewhere:
+			ok++
+		case OutcomeInterrupted:
+			cut++
+		default:
+			bad++
+		}
+	}
+	switch {
+	case cut > 0 || (ctx.Err() != nil && bad > 0):
+		return catalog.RunInterrupted
+	case bad == 0:
+		return catalog.RunSucceeded
+	case ok == 0:
+		return catalog.RunFailed
+	default:
+		return catalog.RunPartial
+	}
+}
+
+func (r *backupRun) writeEnd(ctx context.Context, status catalog.RunStatus) error {
+	end := manifest.End{Job: r.job, Run: r.run, EndedAt: r.now(), Status: string(r.endStatus(status))}
+	for _, t := range r.tasks {
+		res := manifest.Result{
+			Database: t.database.Name, DatabaseID: t.database.ID, Status: string(t.outcome),
+			Attempts: t.attempts, Manifest: t.written,
+		}
+		if t.err != nil {
+			res.Error = t.err.Error()
+		}
+		end.Results = append(end.Results, res)
+	}
+	body, err := manifest.Encode(end)
+	if err != nil {
+		return err
+	}
+	_, err = r.e.putDocument(ctx, backup.EndKey(r.job, r.run.ID), body)
+	return err
+}
+
+// endStatus keeps a night that another host still works on from being recorded
+// as finished: that host's own end record will say so.
+func (r *backupRun) endStatus(status catalog.RunStatus) catalog.RunStatus {
+	elsewhere := slices.ContainsFunc(r.tasks, func(t *task) bool { return t.outcome == OutcomeElsewhere })
+	if status == catalog.RunSucceeded && elsewhere {
+		return catalog.RunPartial
+	}
+	return status
+}
+
+// record writes the catalogue's row of a task.
+func (r *backupRun) record(ctx context.Context, t *task) {
+	if t.outcome == OutcomeElsewhere {
+		return // the row is the other host's
+	}
+	row := catalog.Backup{
+		JobID: r.job.ID, RunID: r.run.ID, Database: t.database.Name, DatabaseID: t.database.ID,
+		Status: rowStatus(t), Attempts: t.attempts, ManifestKey: t.manifestKey,
+		StartedAt: t.startedAt, EndedAt: t.endedAt,
+	}
+	if t.err != nil {
+		row.Error = t.err.Error()
+	}
+	if t.manifest != nil {
+		row.RunID = t.manifest.RunID
+		row.PlainBytes, row.StoredBytes = t.manifest.Plain.Bytes, t.manifest.Object.Stored.Bytes
+	}
+	r.log.set(ctx, row)
+}
+
+func rowStatus(t *task) catalog.BackupStatus {
+	switch t.outcome {
+	case OutcomeDone, OutcomeAlready:
+		return catalog.BackupDone
+	case OutcomePlanned:
+		if t.attempts > 0 {
+			return catalog.BackupRunning
+		}
+		return catalog.BackupPending
+	case OutcomeInterrupted:
+		return catalog.BackupInterrupted
+	default:
+		return catalog.BackupFailed
+	}
+}
+
+// written describes a document that was written.
+func written(key string, body []byte) *manifest.Written {
+	return &manifest.Written{Key: key, Sum: seal.SumOf(body)}
+}

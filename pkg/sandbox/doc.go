@@ -1,0 +1,20 @@
+// Package sandbox is Cloudflare's REST API for D1 over a real SQLite engine,
+// for tests, for `patina demo` and for `patina sandbox`.
+//
+// It is as strict as D1 is known to be, because a lenient fake hides bugs: an
+// unknown route, field or token is refused in the API's own envelope and with
+// its own codes. It is stateful: an export is started, polled and fetched, dies
+// when it is not polled, is told as complete once, and keeps the database from
+// serving queries meanwhile. And it is lossy where D1's own dump generator is:
+// integers pass through a double, a literal `\n` beside a line feed is lost,
+// bytes that are no UTF-8 are replaced. What it imitates is held against
+// Cloudflare's wrangler and workerd by the tests in its folder conformance.
+//
+// Time, faults and limits come from options, so that a test decides when a
+// signed URL expires or which call meets a 502.
+//
+// What it does not do: import, time-travel restore, the sqlite3_cli_only dump
+// format, and permissions finer than a token that may read and one that may
+// write. It imports nothing else of Patina, so that it cannot share a bug with
+// what it tests.
+package sandbox

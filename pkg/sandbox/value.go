@@ -1,0 +1,63 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// jsNumber is how JavaScript prints a double, which is how D1 prints every
+// number: the shortest digits that read back equal, with an exponent only
+// below 1e-6 and from 1e21 on, and no sign for a zero
+// (https://tc39.es/ecma262/#sec-numeric-types-number-tostring).
+func jsNumber(v float64) string {
+	switch {
+	case v == 0:
+		return "0"
+	case math.IsNaN(v):
+		return "NaN"
+	case math.IsInf(v, 1):
+		return "Infinity"
+	case math.IsInf(v, -1):
+		return "-Infinity"
+	}
+	if size := math.Abs(v); size >= 1e-6 && size < 1e21 {
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	digits := strconv.FormatFloat(v, 'e', -1, 64)
+	mantissa, exponent, _ := strings.Cut(digits, "e")
+	sign, size := exponent[:1], strings.TrimLeft(exponent[1:], "0")
+	return mantissa + "e" + sign + size
+}
+
+// jsText is what JavaScript makes of text: bytes that are no UTF-8 are
+// replaced.
+func jsText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// jsonValue is a value as the API returns it: integers pass through a double,
+// what is not finite is null, and a blob is an array of its bytes.
+func jsonValue(v any) any {
+	switch v := v.(type) {
+	case int64:
+		return json.Number(jsNumber(float64(v)))
+	case float64:
+		if math.IsInf(v, 0) || math.IsNaN(v) {
+			return nil
+		}
+		return json.Number(jsNumber(v))
+	case string:
+		return jsText(v)
+	case []byte:
+		bytes := make([]int, len(v))
+		for i, b := range v {
+			bytes[i] = int(b)
+		}
+		return bytes
+	case time.Time:
+		// The driver reads columns declared as dates so; see rows.
+		return v.Format("2006-01-02 15:04:05")
+	}
+	return v
+}
