@@ -238,7 +238,7 @@ async function exportDatabase(database, body, filesURL) {
     return answer;
   } catch (error) {
     // miniflare passes the generator's exception on in this form.
-    const text = /cannot export[^"]*/.exec(error.message)?.[0] ?? error.message;
+    const text = /cannot export[^"\n]*/.exec(error.message)?.[0] ?? error.message;
     return inner(`D1 Export error: ${text}`);
   } finally {
     database.task = null;

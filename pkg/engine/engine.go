@@ -37,6 +37,10 @@ type Options struct {
 	Deadline      time.Duration
 	Compression   seal.Compression
 
+	// Pause is how long to wait before a try, given how many failed before;
+	// nil means 2 s, and twice as long each time.
+	Pause func(failed int) time.Duration
+
 	Host    string
 	Process int
 	// Tool is the program and version for manifests; Version the version
@@ -61,6 +65,9 @@ func New(opts Options) (*Engine, error) {
 	}
 	if opts.Observer == nil {
 		opts.Observer = silent{}
+	}
+	if opts.Pause == nil {
+		opts.Pause = func(failed int) time.Duration { return time.Second << failed }
 	}
 	if opts.Concurrency < 1 {
 		opts.Concurrency = 1

@@ -166,7 +166,7 @@ func (r *backupRun) take(ctx context.Context, t *task, tries int) {
 		}
 		r.fail(t, r.explain(ctx, err))
 		r.e.opts.Log.Info("backup failed", "database", t.database.Name, "attempt", t.attempts, "error", t.err)
-		if n >= tries || !t.again || !pause(ctx, time.Second<<n) {
+		if n >= tries || !t.again || !pause(ctx, r.e.opts.Pause(n)) {
 			break
 		}
 		r.observe(t, PhaseWaiting, 0, -1, "trying again: "+t.err.Error())
