@@ -52,7 +52,9 @@ func newBench(t *testing.T, databases ...string) *bench {
 		t: t, dir: filepath.Join(t.TempDir(), "bucket"), catalog: filepath.Join(t.TempDir(), "catalog.db"),
 		begin: time.Date(2024, 12, 8, 3, 0, 5, 0, time.UTC), started: time.Now(),
 	}
-	server, err := sandbox.New(sandbox.Options{Dir: t.TempDir(), AccountID: account, Token: token, Now: time.Now})
+	server, err := sandbox.New(sandbox.Options{
+		Dir: t.TempDir(), AccountID: account, Token: token, Now: time.Now, PollTimeout: time.Second,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

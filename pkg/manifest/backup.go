@@ -89,6 +89,11 @@ func (b Backup) Rows() int64 {
 
 func (Backup) format() Format { return FormatBackup }
 
+func (b Backup) filled() Backup {
+	b.Tables, b.Objects, b.Findings = filledList(b.Tables), filledList(b.Objects), filledList(b.Findings)
+	return b
+}
+
 func (b Backup) check() error {
 	var errs []error
 	missing := func(field, value string) {

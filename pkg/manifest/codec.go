@@ -47,10 +47,26 @@ type document interface {
 	check() error
 }
 
+// filler is a document with lists. Those that are empty are written as [] and
+// never as null, so that no reader has to tell the two apart.
+type filler[D document] interface {
+	filled() D
+}
+
+func filledList[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
 // Encode writes a document, indented, with a line feed at the end.
 func Encode[D document](d D) ([]byte, error) {
 	if err := d.check(); err != nil {
 		return nil, fmt.Errorf("encode %s: %w", d.format(), err)
+	}
+	if f, ok := any(d).(filler[D]); ok {
+		d = f.filled()
 	}
 	body, err := marshal(d)
 	if err != nil {

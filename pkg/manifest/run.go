@@ -20,6 +20,11 @@ type Begin struct {
 
 func (Begin) format() Format { return FormatBegin }
 
+func (b Begin) filled() Begin {
+	b.Writes = filledList(b.Writes)
+	return b
+}
+
 func (b Begin) check() error { return checkRun(b.Job, b.Run) }
 
 // End is what a run did, written after its last other write.
@@ -33,6 +38,11 @@ type End struct {
 }
 
 func (End) format() Format { return FormatEnd }
+
+func (e End) filled() End {
+	e.Results = filledList(e.Results)
+	return e
+}
 
 func (e End) check() error { return checkRun(e.Job, e.Run) }
 

@@ -91,8 +91,13 @@ func (r *Reader) finish() error {
 	return io.EOF
 }
 
-// Close frees the unpacker.
-func (r *Reader) Close() error { return r.unpacker.Close() }
+// Close frees the unpacker. It never fails: what is wrong with the stream is
+// told by Read, and the unpacker's own Close would only repeat it as an
+// io.ErrUnexpectedEOF that looks like something else.
+func (r *Reader) Close() error {
+	_ = r.unpacker.Close()
+	return nil
+}
 
 // damaged tells an error of the source, such as a lost connection, from one of
 // the stored bytes themselves.

@@ -20,6 +20,7 @@ func concurrencyTests() []test {
 		{"one of many begins a run", testRaceToBegin},
 		{"many join and end one night", testManyRuns},
 		{"many write one row", testRaceForRow},
+		{"what is done stays done", testRaceWithDone},
 	}
 }
 
@@ -146,5 +147,32 @@ func testRaceForRow(t *testing.T, b Bench) {
 	rows := jobOf(t, c, night().ID).Backups
 	if len(rows) != 1 || cmp.Diff(fmt.Sprint(rows[0].Attempts), rows[0].Error) != "" {
 		t.Errorf("rows = %+v, want one that somebody wrote whole", rows)
+	}
+}
+
+func testRaceWithDone(t *testing.T, b Bench) {
+	c := b.Open(t)
+	begin(t, c, night(), runOf(night(), "aaaa", 0))
+	var databases []string
+	for i := range 8 {
+		databases = append(databases, fmt.Sprintf("db-%d", i))
+	}
+	set(t, c, night(), "aaaa", catalog.BackupRunning, databases...)
+	together(t, b, 8, func(ctx context.Context, c catalog.Catalog, i int) {
+		to := catalog.BackupFailed
+		if i == 4 { // one only, so that no other puts right what a failure undid
+			to = catalog.BackupDone
+		}
+		for _, database := range databases {
+			err := c.SetBackup(ctx, rowOf(night(), "aaaa", database, to))
+			if err != nil && (to == catalog.BackupDone || !errors.Is(err, catalog.ErrStep)) {
+				t.Errorf("set %s to %s: %v", database, to, err)
+			}
+		}
+	})
+	for database, status := range backupStatuses(jobOf(t, c, night().ID)) {
+		if status != catalog.BackupDone {
+			t.Errorf("%s was done and is %s", database, status)
+		}
 	}
 }

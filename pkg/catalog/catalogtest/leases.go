@@ -100,6 +100,13 @@ func testFirstFree(t *testing.T, b Bench) {
 	}
 	same(t, "told about", holder.Lease.Name, want[0])
 	same(t, "held", held(t, c), [][2]string{{"db:a", "aaaa"}, {"db:b", "aaaa"}, {"week:c", "aaaa"}})
+
+	// A name that was never taken is as free as one that was given back.
+	known := acquire(t, c, "aaaa", "db:known")
+	if err := c.Release(t.Context(), known); err != nil {
+		t.Fatalf("Release: %v", err)
+	}
+	same(t, "of a new and a known name", acquire(t, c, "aaaa", "db:new", "db:known").Name, "db:new")
 }
 
 func testExpiry(t *testing.T, b Bench) {

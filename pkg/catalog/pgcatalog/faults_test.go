@@ -17,9 +17,9 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/secret"
 )
 
-// patience is how long a test waits for a call that has a limit; it only ends
-// a test that would hang.
-const patience = 30 * time.Second
+// patience is how long a test waits for calls that have limits of fractions of
+// a second; it only ends a test that would hang, as pgx does for 15 seconds.
+const patience = 10 * time.Second
 
 // openErr opens a catalogue that cannot be opened, with a short limit.
 func openErr(t *testing.T, database string) error {
