@@ -83,7 +83,7 @@ func (a *app) logger() *slog.Logger {
 	if a.global.logFormat == "json" {
 		return slog.New(slog.NewJSONHandler(a.host.err, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(tint.NewHandler(a.host.err, &tint.Options{Level: level, NoColor: a.noColor()}))
+	return slog.New(tint.NewTextHandler(a.host.err, &tint.Options{Level: level, NoColor: a.noColor()}))
 }
 
 // noColor says whether text must be plain (https://no-color.org).

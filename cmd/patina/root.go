@@ -27,7 +27,7 @@ type globalOptions struct {
 // run is the whole program: it returns the exit status.
 func run(ctx context.Context, args []string, h host) int {
 	a := &app{host: h}
-	root := newRootCmd(a)
+	root := newRootCmd(a) //nolint:contextcheck // each command gets ctx from ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(h.in)
 	root.SetOut(h.out)

@@ -38,24 +38,34 @@ func TestTellLost(t *testing.T) {
 		ofTheLost catalog.BackupStatus
 	}{
 		"just in time": {
-			map[backup.RunID]time.Duration{"aaaa": late}, catalog.JobRunning,
-			[]catalog.RunStatus{catalog.RunRunning}, 0, catalog.BackupRunning,
+			map[backup.RunID]time.Duration{"aaaa": late},
+			catalog.JobRunning,
+			[]catalog.RunStatus{catalog.RunRunning},
+			0, catalog.BackupRunning,
 		},
 		"lost": {
-			map[backup.RunID]time.Duration{"aaaa": late + time.Microsecond}, catalog.JobInterrupted,
-			[]catalog.RunStatus{catalog.RunLost}, late + time.Microsecond, catalog.BackupInterrupted,
+			map[backup.RunID]time.Duration{"aaaa": late + time.Microsecond},
+			catalog.JobInterrupted,
+			[]catalog.RunStatus{catalog.RunLost},
+			late + time.Microsecond, catalog.BackupInterrupted,
 		},
 		"one of two": {
-			map[backup.RunID]time.Duration{"aaaa": 2 * late, "bbbb": 0}, catalog.JobRunning,
-			[]catalog.RunStatus{catalog.RunLost, catalog.RunRunning}, 0, catalog.BackupInterrupted,
+			map[backup.RunID]time.Duration{"aaaa": 2 * late, "bbbb": 0},
+			catalog.JobRunning,
+			[]catalog.RunStatus{catalog.RunLost, catalog.RunRunning},
+			0, catalog.BackupInterrupted,
 		},
 		"both": {
-			map[backup.RunID]time.Duration{"aaaa": 2 * late, "bbbb": 3 * late}, catalog.JobInterrupted,
-			[]catalog.RunStatus{catalog.RunLost, catalog.RunLost}, 2 * late, catalog.BackupInterrupted,
+			map[backup.RunID]time.Duration{"aaaa": 2 * late, "bbbb": 3 * late},
+			catalog.JobInterrupted,
+			[]catalog.RunStatus{catalog.RunLost, catalog.RunLost},
+			2 * late, catalog.BackupInterrupted,
 		},
 		"a clock set back": {
-			map[backup.RunID]time.Duration{"aaaa": -time.Hour}, catalog.JobRunning,
-			[]catalog.RunStatus{catalog.RunRunning}, 0, catalog.BackupRunning,
+			map[backup.RunID]time.Duration{"aaaa": -time.Hour},
+			catalog.JobRunning,
+			[]catalog.RunStatus{catalog.RunRunning},
+			0, catalog.BackupRunning,
 		},
 	} {
 		job := jobWith(tt.ago, catalog.Backup{RunID: "aaaa", Database: "groveauth", Status: catalog.BackupRunning})

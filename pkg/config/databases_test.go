@@ -24,8 +24,12 @@ func TestSelect(t *testing.T) {
 			"databases: [{ name: stats, priority: low }, { name: \"tenant-*\" }, scout, { name: auth, priority: critical }, { name: engine, priority: high }]",
 			[]string{"tenant-b", "scout", "auth", "other", "stats", "engine", "tenant-a"},
 			result{Picked: []config.Pick{
-				{Name: "auth", Priority: "critical"}, {Name: "engine", Priority: "high"}, {Name: "tenant-a", Priority: "normal"},
-				{Name: "tenant-b", Priority: "normal"}, {Name: "scout", Priority: "normal"}, {Name: "stats", Priority: "low"},
+				{Name: "auth", Priority: "critical"},
+				{Name: "engine", Priority: "high"},
+				{Name: "tenant-a", Priority: "normal"},
+				{Name: "tenant-b", Priority: "normal"},
+				{Name: "scout", Priority: "normal"},
+				{Name: "stats", Priority: "low"},
 			}},
 		},
 		{

@@ -48,11 +48,6 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// secretKeys are the keys of secrets that show nothing of a literal.
-func secretKeys() []string {
-	return []string{"cloudflare.api_token", "store.secret_access_key", "store.session_token"}
-}
-
 // addSeeds refuses an empty list: a target without seeds tests next to nothing.
 func addSeeds(f *testing.F, seeds []string) {
 	f.Helper()

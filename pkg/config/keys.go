@@ -51,12 +51,18 @@ func definitions() []definition {
 
 func cloudflareKeys() []definition {
 	return []definition{
-		{key: "cloudflare.account_id", alias: "CLOUDFLARE_ACCOUNT_ID", shape: scalar,
-			set: value(parseAccountID, func(c *Config) *string { return &c.Cloudflare.AccountID })},
-		{key: "cloudflare.api_token", alias: "CLOUDFLARE_API_TOKEN", shape: scalar, secret: true, show: shownSecret,
-			set: lazily(func(c *Config) *lazySecret { return &c.Cloudflare.token })},
-		{key: "cloudflare.api_base_url", alias: "CLOUDFLARE_API_BASE_URL", shape: scalar, fallback: defaultAPI,
-			set: value(parseAPIBaseURL, func(c *Config) *string { return &c.Cloudflare.APIBaseURL })},
+		{
+			key: "cloudflare.account_id", alias: "CLOUDFLARE_ACCOUNT_ID", shape: scalar,
+			set: value(parseAccountID, func(c *Config) *string { return &c.Cloudflare.AccountID }),
+		},
+		{
+			key: "cloudflare.api_token", alias: "CLOUDFLARE_API_TOKEN", shape: scalar, secret: true, show: shownSecret,
+			set: lazily(func(c *Config) *lazySecret { return &c.Cloudflare.token }),
+		},
+		{
+			key: "cloudflare.api_base_url", alias: "CLOUDFLARE_API_BASE_URL", shape: scalar, fallback: defaultAPI,
+			set: value(parseAPIBaseURL, func(c *Config) *string { return &c.Cloudflare.APIBaseURL }),
+		},
 	}
 }
 
@@ -69,54 +75,82 @@ func databaseKeys() []definition {
 
 func storeKeys() []definition {
 	return []definition{
-		{key: "store.url", shape: scalar,
-			set: value(ParseStoreURL, func(c *Config) *StoreURL { return &c.Store.URL })},
-		{key: "store.access_key_id", shape: scalar,
-			set: value(parseKeyID, func(c *Config) *string { return &c.Store.accessKeyID })},
-		{key: "store.secret_access_key", shape: scalar, secret: true, show: shownSecret,
-			set: lazily(func(c *Config) *lazySecret { return &c.Store.secretAccessKey })},
-		{key: "store.session_token", shape: scalar, secret: true, show: shownSecret,
-			set: lazily(func(c *Config) *lazySecret { return &c.Store.sessionToken })},
-		{key: "store.prefix", shape: scalar,
-			set: value(parsePrefix, func(c *Config) *string { return &c.Store.Prefix })},
+		{
+			key: "store.url", shape: scalar,
+			set: value(ParseStoreURL, func(c *Config) *StoreURL { return &c.Store.URL }),
+		},
+		{
+			key: "store.access_key_id", shape: scalar,
+			set: value(parseKeyID, func(c *Config) *string { return &c.Store.accessKeyID }),
+		},
+		{
+			key: "store.secret_access_key", shape: scalar, secret: true, show: shownSecret,
+			set: lazily(func(c *Config) *lazySecret { return &c.Store.secretAccessKey }),
+		},
+		{
+			key: "store.session_token", shape: scalar, secret: true, show: shownSecret,
+			set: lazily(func(c *Config) *lazySecret { return &c.Store.sessionToken }),
+		},
+		{
+			key: "store.prefix", shape: scalar,
+			set: value(parsePrefix, func(c *Config) *string { return &c.Store.Prefix }),
+		},
 	}
 }
 
 func catalogKeys() []definition {
 	return []definition{
-		{key: "catalog.url", shape: scalar, secret: true,
-			set: setCatalog, show: func(g *given) string { return shownCatalog(g.text.Reveal()) }},
+		{
+			key: "catalog.url", shape: scalar, secret: true,
+			set: setCatalog, show: func(g *given) string { return shownCatalog(g.text.Reveal()) },
+		},
 	}
 }
 
 func backupKeys() []definition {
 	return []definition{
-		{key: "backup.concurrency", shape: scalar, fallback: "3",
-			set: value(number(1, 32), func(c *Config) *int { return &c.Backup.Concurrency })},
-		{key: "backup.export_timeout", shape: scalar, fallback: "30s",
-			set: value(parseDuration, func(c *Config) *time.Duration { return &c.Backup.ExportTimeout })},
-		{key: "backup.deadline", shape: scalar, fallback: "2h",
-			set: value(parseDuration, func(c *Config) *time.Duration { return &c.Backup.Deadline })},
-		{key: "backup.compression", shape: scalar, fallback: string(seal.None),
-			set: value(seal.ParseCompression, func(c *Config) *seal.Compression { return &c.Backup.Compression })},
+		{
+			key: "backup.concurrency", shape: scalar, fallback: "3",
+			set: value(number(1, 32), func(c *Config) *int { return &c.Backup.Concurrency }),
+		},
+		{
+			key: "backup.export_timeout", shape: scalar, fallback: "30s",
+			set: value(parseDuration, func(c *Config) *time.Duration { return &c.Backup.ExportTimeout }),
+		},
+		{
+			key: "backup.deadline", shape: scalar, fallback: "2h",
+			set: value(parseDuration, func(c *Config) *time.Duration { return &c.Backup.Deadline }),
+		},
+		{
+			key: "backup.compression", shape: scalar, fallback: string(seal.None),
+			set: value(seal.ParseCompression, func(c *Config) *seal.Compression { return &c.Backup.Compression }),
+		},
 	}
 }
 
 func scheduleKeys() []definition {
 	return []definition{
-		{key: "schedule.nightly", shape: scalar, fallback: "0 3 * * *",
-			set: value(parseCron, func(c *Config) *string { return &c.Schedule.Nightly })},
-		{key: "schedule.weekly", shape: scalar, fallback: "0 4 * * 0",
-			set: value(parseCron, func(c *Config) *string { return &c.Schedule.Weekly })},
+		{
+			key: "schedule.nightly", shape: scalar, fallback: "0 3 * * *",
+			set: value(parseCron, func(c *Config) *string { return &c.Schedule.Nightly }),
+		},
+		{
+			key: "schedule.weekly", shape: scalar, fallback: "0 4 * * 0",
+			set: value(parseCron, func(c *Config) *string { return &c.Schedule.Weekly }),
+		},
 	}
 }
 
 func retentionKeys() []definition {
 	return []definition{
-		{key: "retention.daily", shape: scalar, fallback: "7",
-			set: value(number(1, maxKept), func(c *Config) *int { return &c.Retention.Daily })},
-		{key: "retention.weekly", shape: scalar, fallback: "12",
-			set: value(number(1, maxKept), func(c *Config) *int { return &c.Retention.Weekly })},
+		{
+			key: "retention.daily", shape: scalar, fallback: "7",
+			set: value(number(1, maxKept), func(c *Config) *int { return &c.Retention.Daily }),
+		},
+		{
+			key: "retention.weekly", shape: scalar, fallback: "12",
+			set: value(number(1, maxKept), func(c *Config) *int { return &c.Retention.Weekly }),
+		},
 	}
 }
 

@@ -95,7 +95,8 @@ func TestStoreCredentials(t *testing.T) {
 		{"R2 with keys", "store: { url: \"r2://bucket\"" + keys, result{ID: "id", Key: "key", Session: "session"}},
 		{"S3 with keys", "store: { url: \"s3://bucket?region=a\"" + keys, result{ID: "id", Key: "key", Session: "session"}},
 		{"S3 needs them", "store: { url: \"s3://bucket?region=a\" }", result{
-			Err: "store.access_key_id is not set: set it in the configuration file, or PATINA_STORE_ACCESS_KEY_ID in the environment"}},
+			Err: "store.access_key_id is not set: set it in the configuration file, or PATINA_STORE_ACCESS_KEY_ID in the environment",
+		}},
 		{"a folder needs none", "store: { url: \"file:///srv\"" + keys, result{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

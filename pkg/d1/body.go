@@ -111,7 +111,7 @@ func (b *Body) read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 		return n, nil
-	case b.n == b.length, b.length < 0 && err == io.EOF: //nolint:errorlint // a wrapped EOF is no clean end
+	case b.n == b.length, b.length < 0 && err == io.EOF: // a wrapped EOF is no clean end
 		return n, io.EOF
 	case n > 0:
 		// These bytes are good, whatever becomes of the rest.
@@ -130,8 +130,10 @@ func (b *Body) mend(cause error) error {
 		case !errors.As(failed, &e) || e.final:
 			return failed
 		case b.length < 0 || b.etag == "":
-			return &Error{Op: opDownload, Class: ClassRetry, Err: e.Err, final: true,
-				Message: fmt.Sprintf("cut off after %d bytes, and the server gave nothing to resume by", b.n)}
+			return &Error{
+				Op: opDownload, Class: ClassRetry, Err: e.Err, final: true,
+				Message: fmt.Sprintf("cut off after %d bytes, and the server gave nothing to resume by", b.n),
+			}
 		}
 		b.barren++
 		if errors.Is(e, ErrSilence) {

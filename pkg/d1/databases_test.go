@@ -79,7 +79,7 @@ func TestList(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := &script{steps: []step{tt.listing.ServeHTTP}}
+			s := &script{steps: []step{tt.ServeHTTP}}
 			got, err := newClient(t, direct{s}, nil).List(t.Context())
 			if s.count() != tt.requests {
 				t.Errorf("got %d requests, want %d", s.count(), tt.requests)

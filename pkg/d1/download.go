@@ -134,7 +134,7 @@ func (b *Body) request(header http.Header) (*part, error) {
 		req.Header[name] = values
 	}
 	p.watch()
-	p.resp, err = b.c.files.RoundTrip(req)
+	p.resp, err = b.c.files.RoundTrip(req) //nolint:bodyclose // part.close does
 	p.rest()
 	if err != nil {
 		err = b.interpret(p, err)

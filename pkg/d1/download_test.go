@@ -155,19 +155,19 @@ func TestDownload(t *testing.T) {
 		{"silent once", func(f *files) []step { return []step{f.stall(100_000), f.whole} }, size, 2, "", ""},
 		{"silent twice, with progress", func(f *files) []step { return []step{f.stall(1000), f.stall(1000), f.whole} }, size, 3, "", ""},
 		{"silent for ever", func(f *files) []step { return []step{f.stall(1000), f.stall(0)} }, size, 2, d1.ClassRetry, "timeout after 200ms"},
-		{"silent from the start", func(f *files) []step { return []step{hang} }, size, 1, d1.ClassRetry, "timeout after 200ms"},
+		{"silent from the start", func(*files) []step { return []step{hang} }, size, 1, d1.ClassRetry, "timeout after 200ms"},
 		{"5xx on opening", func(f *files) []step { return []step{reply(503, "x"), f.whole} }, size, 2, "", ""},
 		{"5xx on resuming", func(f *files) []step { return []step{f.cut(1000), reply(500, "x"), f.whole} }, size, 3, "", ""},
 		{"chunked", func(f *files) []step { return []step{f.with("Content-Length", "")} }, size, 1, "", ""},
 		{"chunked and cut", func(f *files) []step { return []step{f.cut(1000, "Content-Length", ""), f.whole} }, size, 1, d1.ClassRetry, "nothing to resume by"},
 		{"cut, no ETag", func(f *files) []step { return []step{f.cut(1000, "ETag", ""), f.whole} }, size, 1, d1.ClassRetry, "nothing to resume by"},
 		{"cut, weak ETag", func(f *files) []step { return []step{f.cut(1000, "ETag", `W/"x"`), f.whole} }, size, 1, d1.ClassRetry, "nothing to resume by"},
-		{"expired", func(f *files) []step { return []step{reply(403, r2Error)} }, size, 1, d1.ClassRetry, "403 Forbidden: the link has expired or was refused; export the database anew: ExpiredRequest"},
+		{"expired", func(*files) []step { return []step{reply(403, r2Error)} }, size, 1, d1.ClassRetry, "403 Forbidden: the link has expired or was refused; export the database anew: ExpiredRequest"},
 		{"expired on resuming", func(f *files) []step { return []step{f.cut(1000), reply(403, r2Error)} }, size, 2, d1.ClassRetry, "ExpiredRequest"},
-		{"deleted", func(f *files) []step { return []step{reply(404, "")} }, size, 1, d1.ClassRetry, "404"},
-		{"redirect", func(f *files) []step { return []step{reply(302, "", "Location", "http://127.0.0.1:1/x")} }, size, 1, d1.ClassGiveUp, "redirect"},
+		{"deleted", func(*files) []step { return []step{reply(404, "")} }, size, 1, d1.ClassRetry, "404"},
+		{"redirect", func(*files) []step { return []step{reply(302, "", "Location", "http://127.0.0.1:1/x")} }, size, 1, d1.ClassGiveUp, "redirect"},
 		{"redirect on resuming", func(f *files) []step { return []step{f.cut(1000), reply(307, "", "Location", "/x")} }, size, 2, d1.ClassGiveUp, "redirect"},
-		{"a range unasked", func(f *files) []step { return []step{reply(206, "abc", "Content-Range", "bytes 0-2/3")} }, size, 1, d1.ClassRetry, "206"},
+		{"a range unasked", func(*files) []step { return []step{reply(206, "abc", "Content-Range", "bytes 0-2/3")} }, size, 1, d1.ClassRetry, "206"},
 		{"gzip", func(f *files) []step { return []step{f.with("Content-Encoding", "gzip")} }, size, 1, d1.ClassRetry, "gzip"},
 		{"gzip on resuming", func(f *files) []step { return []step{f.cut(1000), f.with("Content-Encoding", "gzip")} }, size, 2, d1.ClassRetry, "gzip"},
 		{"the whole body on resuming", func(f *files) []step { return []step{f.cut(1000), reply(200, "x")} }, size, 2, d1.ClassRetry, "cannot go on at byte 1000: 200 OK"},
@@ -264,8 +264,10 @@ func TestDownloadOfAnotherLength(t *testing.T) {
 		"012345678":    "nothing to resume by",
 	} {
 		transport := roundTripper(func(r *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, ContentLength: 10, Header: http.Header{}, Request: r,
-				Body: io.NopCloser(iotest.OneByteReader(strings.NewReader(sent)))}, nil
+			return &http.Response{
+				StatusCode: 200, ContentLength: 10, Header: http.Header{}, Request: r,
+				Body: io.NopCloser(iotest.OneByteReader(strings.NewReader(sent))),
+			}, nil
 		})
 		client := newClient(t, direct{api}, transport)
 		dump, err := exportOf(t.Context(), client)
@@ -377,7 +379,7 @@ func BenchmarkDownload(b *testing.B) {
 		})
 	}
 	run("plain", func() (io.ReadCloser, error) {
-		resp, err := http.Get(server.URL) //nolint:noctx,bodyclose // the alternative, as short as can be
+		resp, err := http.Get(server.URL) // the alternative, as short as can be
 		if err != nil {
 			return nil, err
 		}

@@ -131,7 +131,7 @@ func TestQueryIsNotRepeatedBlindly(t *testing.T) {
 // A host that refuses connections has not run anything.
 func TestQueryIsRepeatedWhenNotSent(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,8 +110,10 @@ func TestDownloadsTellNoSecrets(t *testing.T) {
 		"a range":    direct{reply(206, "x", "Content-Range", signature)},
 		"encoding":   direct{reply(200, "x", "Content-Encoding", "gzip")},
 		"a bad body": roundTripper(func(r *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, ContentLength: 5, Header: http.Header{}, Request: r,
-				Body: io.NopCloser(failingReader{&url.Error{Op: "Get", URL: r.URL.String(), Err: errors.New("reset")}})}, nil
+			return &http.Response{
+				StatusCode: 200, ContentLength: 5, Header: http.Header{}, Request: r,
+				Body: io.NopCloser(failingReader{&url.Error{Op: "Get", URL: r.URL.String(), Err: errors.New("reset")}}),
+			}, nil
 		}),
 		"the transport": roundTripper(func(r *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("while fetching: %w", &url.Error{Op: "Get", URL: r.URL.String(), Err: errors.New("reset")})

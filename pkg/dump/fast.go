@@ -46,7 +46,7 @@ func (s *scanner) repeats(p []byte, i int) bool {
 }
 
 // repeat opens such a statement and returns where its first value begins.
-func (s *scanner) repeat(p []byte, i int) (int, error) {
+func (s *scanner) repeat(i int) (int, error) {
 	table := s.prefixTable
 	st := &s.st // set piece by piece: this runs once for each row
 	st.start = s.base + int64(i)
@@ -99,7 +99,7 @@ func (s *scanner) rows(p []byte, i int) (int, error) {
 			return i, nil
 		}
 		var err error
-		if i, err = s.repeat(p, i+1); err != nil {
+		if i, err = s.repeat(i + 1); err != nil {
 			return i, err
 		}
 	}

@@ -145,8 +145,12 @@ CREATE INDEX order_note on "order"(note);
 			want: dump.Summary{
 				Statements: 13, LongestStatement: 54,
 				Tables: []backup.Table{
-					{Name: `a"b`, Rows: 1}, {Name: "c`d"}, {Name: "e.f"},
-					{Name: "g'h"}, {Name: "dots.and ünïcode", Rows: 1}, {Name: "if", Rows: 1},
+					{Name: `a"b`, Rows: 1},
+					{Name: "c`d"},
+					{Name: "e.f"},
+					{Name: "g'h"},
+					{Name: "dots.and ünïcode", Rows: 1},
+					{Name: "if", Rows: 1},
 				},
 				Objects: []backup.Object{{Type: "index", Name: "i1"}, {Type: "view", Name: "if"}, {Type: "virtual", Name: "v"}},
 			},

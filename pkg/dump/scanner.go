@@ -113,7 +113,7 @@ func (s *scanner) token(p []byte, i int) (int, error) {
 		return skipSpace(p, i+1), nil
 	case classWord:
 		if s.progress.between() && s.repeats(p, i) {
-			return s.repeat(p, i)
+			return s.repeat(i)
 		}
 		return s.wordFrom(p, i)
 	case classQuote:

@@ -30,11 +30,13 @@ func TestKindsOfAResult(t *testing.T) {
 		{"all held", BackupResult{Databases: []DatabaseResult{held}}, []fault.Kind{fault.Held, fault.Failed}},
 		{"held and done", BackupResult{Databases: []DatabaseResult{held, done}}, []fault.Kind{fault.Partial}},
 		{
-			"no catalogue", BackupResult{Databases: []DatabaseResult{done}, CatalogErr: errors.New("away")},
+			"no catalogue",
+			BackupResult{Databases: []DatabaseResult{done}, CatalogErr: errors.New("away")},
 			[]fault.Kind{fault.Uncatalogued},
 		},
 		{
-			"interrupted", BackupResult{Status: catalog.RunInterrupted, Databases: []DatabaseResult{done, {Outcome: OutcomeInterrupted, Err: errInterrupted}}},
+			"interrupted",
+			BackupResult{Status: catalog.RunInterrupted, Databases: []DatabaseResult{done, {Outcome: OutcomeInterrupted, Err: errInterrupted}}},
 			[]fault.Kind{fault.Partial, fault.Interrupted},
 		},
 	}

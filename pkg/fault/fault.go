@@ -127,7 +127,7 @@ func walk(err error, visit func(*Error)) {
 		if e, ok := err.(*Error); ok { //nolint:errorlint // the walk visits each link itself
 			visit(e)
 		}
-		if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // as above
+		if joined, ok := err.(interface{ Unwrap() []error }); ok { // as above
 			for _, branch := range joined.Unwrap() {
 				walk(branch, visit)
 			}

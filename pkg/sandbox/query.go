@@ -14,8 +14,8 @@ import (
 )
 
 type statementBody struct {
-	SQL    *string          `json:"sql"`
-	Params *json.RawMessage `json:"params"`
+	SQL    *string         `json:"sql"`
+	Params json.RawMessage `json:"params"`
 }
 
 type queryBody struct {
@@ -134,11 +134,11 @@ func (b statementBody) parameters() ([]any, error) {
 	if b.Params == nil {
 		return nil, nil
 	}
-	if string(*b.Params) == "null" {
+	if string(b.Params) == "null" {
 		return nil, badRequest("Invalid property: params => Expected array, received null")
 	}
 	var params []any
-	if err := json.Unmarshal(*b.Params, &params); err != nil {
+	if err := json.Unmarshal(b.Params, &params); err != nil {
 		return nil, badRequest("Invalid property: params => Expected array")
 	}
 	if len(params) > maxParameters {

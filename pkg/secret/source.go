@@ -187,7 +187,7 @@ func readFile(path string) (string, error) {
 	if err != nil {
 		return "", cause(err)
 	}
-	defer f.Close() // nothing was written
+	defer func() { _ = f.Close() }() // nothing was written
 	content, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return "", cause(err)

@@ -68,7 +68,7 @@ func leaks(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		// As text, as hexadecimal and as a list of bytes.
-		for _, form := range []string{value, fmt.Sprintf("%x", value), fmt.Sprintf("%X", value), fmt.Sprint([]byte(value))} {
+		for _, form := range []string{value, fmt.Sprintf("%x", value), fmt.Sprintf("%X", value), fmt.Sprintf("%d", []byte(value))} {
 			if strings.Contains(text, strings.Trim(form, "[]")) {
 				t.Errorf("the secret shows: %s", text)
 			}

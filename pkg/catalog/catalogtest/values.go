@@ -43,7 +43,7 @@ func testTimes(t *testing.T, b Bench) {
 		"night": got.Night, "start of job": got.StartedAt, "start of run": got.Runs[0].StartedAt,
 		"start of row": got.Backups[0].StartedAt, "end of row": got.Backups[0].EndedAt,
 	} {
-		if told != want { //nolint:staticcheck // the zone counts here
+		if told != want { // the zone counts here
 			t.Errorf("%s = %v, want %v", name, told, want)
 		}
 	}

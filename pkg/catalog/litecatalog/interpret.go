@@ -28,9 +28,11 @@ func interpret(caller context.Context, what string, err error) error {
 		return fmt.Errorf("%s: %w", what, context.Canceled)
 	}
 	var fromEngine *sqlite.Error
-	if !errors.As(err, &fromEngine) {
-		// No answer in time, or a closed handle.
-		return fmt.Errorf("%s: %w: %w", what, catalog.ErrUnavailable, err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w: the file did not get free in time", what, catalog.ErrUnavailable)
+	case !errors.As(err, &fromEngine):
+		return fmt.Errorf("%s: %w: %s", what, catalog.ErrUnavailable, err.Error()) // a closed handle
 	}
 	switch fromEngine.Code() & 0xff {
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT:

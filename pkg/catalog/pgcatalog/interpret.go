@@ -34,8 +34,7 @@ func (c *Catalog) interpret(caller context.Context, what string, err error) erro
 	case errors.Is(caller.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w", what, context.Canceled)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w: %s did not answer in time: %w",
-			what, catalog.ErrUnavailable, c.where, context.DeadlineExceeded)
+		return fmt.Errorf("%s: %w: %s did not answer in time", what, catalog.ErrUnavailable, c.where)
 	}
 	var connect *pgconn.ConnectError
 	unconnected := errors.As(err, &connect)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,6 +19,8 @@ import (
 const (
 	// DefaultCallLimit bounds every call where Options do not say.
 	DefaultCallLimit = 5 * time.Second
+	// closeLimit is how long Close waits. pgx alone would wait for 15 seconds.
+	closeLimit = time.Second
 	// maxConns is enough for heartbeats beside a few databases at once.
 	maxConns = 4
 	// maxIdle is below the time after which hosted databases go to sleep, or
@@ -85,15 +88,15 @@ func (c *Catalog) Now(ctx context.Context) (time.Time, error) {
 	return time.Time(now), err
 }
 
-// Close closes all connections. A server that does not answer is not waited
-// for longer than the limit of a call.
+// Close closes all connections. It waits only shortly for a server that does
+// not answer.
 func (c *Catalog) Close() error {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
 		c.pool.Close()
 	}()
-	timer := time.NewTimer(c.limit)
+	timer := time.NewTimer(closeLimit)
 	defer timer.Stop()
 	select {
 	case <-closed:
@@ -130,7 +133,7 @@ func callLimit(opts Options) time.Duration {
 // needs in place of a server's defaults.
 func configure(opts Options) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(opts.URL.Reveal())
-	if err != nil {
+	if err != nil || isAmbiguous(opts.URL.Reveal()) {
 		// pgx tells the string, and where it is malformed nobody can say
 		// which part of it is the password.
 		return nil, fmt.Errorf("open catalogue: %w: the connection string cannot be read; "+
@@ -152,4 +155,13 @@ func configure(opts Options) (*pgxpool.Config, error) {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "patina/" + opts.Version
 	}
 	return cfg, nil
+}
+
+// isAmbiguous says whether a URL has an "@" behind its host. That happens where
+// a password holds a bare / ? or #: what is read as host, port, user or
+// database is then part of the password, and would be told in errors.
+func isAmbiguous(connection string) bool {
+	_, rest, isURL := strings.Cut(connection, "://")
+	host := strings.IndexAny(rest, "/?#")
+	return isURL && host >= 0 && strings.Contains(rest[host:], "@")
 }
