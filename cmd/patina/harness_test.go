@@ -25,6 +25,8 @@ type installation struct {
 	at     time.Time
 	begun  time.Time
 	runs   atomic.Int32
+	// terminal makes the streams look like a person's.
+	terminal bool
 }
 
 // outcome is what a command left behind.
@@ -60,6 +62,7 @@ func (i *installation) host(out, errs io.Writer) host {
 	at, begun := i.at, i.begun
 	return host{
 		in: strings.NewReader(""), out: out, err: errs,
+		outTerminal: i.terminal, errTerminal: i.terminal,
 		lookupEnv: func(name string) (string, bool) { v, ok := i.env[name]; return v, ok },
 		environ:   func() []string { return nil },
 		home:      i.dir, name: "test-host", pid: os.Getpid(),

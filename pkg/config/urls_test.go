@@ -13,16 +13,18 @@ import (
 func TestParseStoreURL(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]config.StoreURL{
-		"r2://grove-patina":                                                       {Kind: "r2", Bucket: "grove-patina", Region: "auto"},
-		"r2://grove-patina/":                                                      {Kind: "r2", Bucket: "grove-patina", Region: "auto"},
-		"r2://grove-patina?jurisdiction=eu":                                       {Kind: "r2", Bucket: "grove-patina", Region: "auto", Jurisdiction: "eu"},
-		"s3://my.bucket?region=eu-central-1":                                      {Kind: "s3", Bucket: "my.bucket", Region: "eu-central-1", Endpoint: "https://s3.eu-central-1.amazonaws.com"},
-		"s3://bucket?endpoint=https://s3.example.com":                             {Kind: "s3", Bucket: "bucket", Region: "us-east-1", Endpoint: "https://s3.example.com"},
+		"r2://grove-patina":                           {Kind: "r2", Bucket: "grove-patina", Region: "auto"},
+		"r2://grove-patina/":                          {Kind: "r2", Bucket: "grove-patina", Region: "auto"},
+		"r2://grove-patina?jurisdiction=eu":           {Kind: "r2", Bucket: "grove-patina", Region: "auto", Jurisdiction: "eu"},
+		"s3://my.bucket?region=eu-central-1":          {Kind: "s3", Bucket: "my.bucket", Region: "eu-central-1", Endpoint: "https://s3.eu-central-1.amazonaws.com"},
+		"s3://bucket?endpoint=https://s3.example.com": {Kind: "s3", Bucket: "bucket", Region: "us-east-1", Endpoint: "https://s3.example.com"},
+
 		"s3://bucket?endpoint=https%3A%2F%2Fs3.example.com%3A9000%2F&region=auto": {Kind: "s3", Bucket: "bucket", Region: "auto", Endpoint: "https://s3.example.com:9000"},
-		"s3://bucket?endpoint=http://127.0.0.1:9000":                              {Kind: "s3", Bucket: "bucket", Region: "us-east-1", Endpoint: "http://127.0.0.1:9000"},
-		"s3://bucket?endpoint=http://[::1]:9000":                                  {Kind: "s3", Bucket: "bucket", Region: "us-east-1", Endpoint: "http://[::1]:9000"},
-		"s3://bucket?endpoint=http://minio:9000&insecure=true":                    {Kind: "s3", Bucket: "bucket", Region: "us-east-1", Endpoint: "http://minio:9000"},
-		"file:///srv/my%20backups/":                                               {Kind: "file", Path: "/srv/my backups"},
+
+		"s3://bucket?endpoint=http://127.0.0.1:9000":           {Kind: "s3", Bucket: "bucket", Region: "us-east-1", Endpoint: "http://127.0.0.1:9000"},
+		"s3://bucket?endpoint=http://[::1]:9000":               {Kind: "s3", Bucket: "bucket", Region: "us-east-1", Endpoint: "http://[::1]:9000"},
+		"s3://bucket?endpoint=http://minio:9000&insecure=true": {Kind: "s3", Bucket: "bucket", Region: "us-east-1", Endpoint: "http://minio:9000"},
+		"file:///srv/my%20backups/":                            {Kind: "file", Path: "/srv/my backups"},
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
