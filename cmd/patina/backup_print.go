@@ -111,7 +111,7 @@ func (a *app) printPlan(r engine.BackupResult) error {
 		case d.Outcome == engine.OutcomeAlready:
 			what = "left: has its backup"
 		case d.Err != nil:
-			what = "failed: " + oneLine(d.Err)
+			what = "failing: " + oneLine(d.Err)
 		}
 		t.add(d.Database.Name, what, size(d.LiveBytes), r.Job.ID)
 		total += d.LiveBytes

@@ -46,7 +46,13 @@ type table struct {
 	rows   [][]string
 }
 
-func newTable(header ...string) *table { return &table{header: header} }
+func newTable(header ...string) *table {
+	t := &table{}
+	for _, title := range header {
+		t.header = append(t.header, strings.ToUpper(title))
+	}
+	return t
+}
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
@@ -58,6 +64,7 @@ func (t *table) render(w io.Writer) error {
 			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
 		})),
 		tablewriter.WithHeaderAlignment(tw.AlignLeft),
+		tablewriter.WithHeaderAutoFormat(tw.Off), // it takes "D1" for two words
 		tablewriter.WithRowAlignment(tw.AlignLeft),
 		tablewriter.WithPadding(tw.Padding{Left: "", Right: "  ", Overwrite: true}),
 		tablewriter.WithRowAutoWrap(tw.WrapNone),

@@ -142,7 +142,8 @@ func (r *backupRun) findNight(ctx context.Context, t *task) (bool, error) {
 	return false, nil
 }
 
-// sizeUp asks D1 how large the planned databases are.
+// sizeUp asks D1 how large the planned databases are, and whether it could
+// export them.
 func (r *backupRun) sizeUp(ctx context.Context) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
@@ -157,6 +158,9 @@ func (r *backupRun) sizeUp(ctx context.Context) {
 				return nil
 			}
 			t.liveBytes = db.Bytes
+			if err := r.refuseVirtual(ctx, t); err != nil {
+				r.fail(t, err)
+			}
 			return nil
 		})
 	}

@@ -27,12 +27,8 @@ var errVirtualTables = errors.New("D1 cannot export virtual tables")
 // failed export was seen to leave a database blocked
 // (https://github.com/cloudflare/workers-sdk/issues/9519).
 func (r *backupRun) export(ctx context.Context, t *task) (d1.Dump, error) {
-	virtual, err := r.e.opts.D1.VirtualTables(ctx, t.database.ID)
-	if err != nil {
+	if err := r.refuseVirtual(ctx, t); err != nil {
 		return d1.Dump{}, err
-	}
-	if len(virtual) > 0 {
-		return d1.Dump{}, refuseVirtual(virtual)
 	}
 	return r.e.opts.D1.Export(ctx, d1.ExportRequest{
 		DatabaseID: t.database.ID,
@@ -40,12 +36,17 @@ func (r *backupRun) export(ctx context.Context, t *task) (d1.Dump, error) {
 	})
 }
 
-func refuseVirtual(virtual []d1.VirtualTable) error {
+// refuseVirtual returns an error for a database with virtual tables.
+func (r *backupRun) refuseVirtual(ctx context.Context, t *task) error {
+	virtual, err := r.e.opts.D1.VirtualTables(ctx, t.database.ID)
+	if err != nil || len(virtual) == 0 {
+		return err
+	}
 	names := make([]string, len(virtual))
 	for i, v := range virtual {
 		names[i] = fmt.Sprintf("%s (%s)", v.Name, v.Module)
 	}
-	return fmt.Errorf("%w, and this database has %s; nothing was started, because a failed export can leave the database blocked",
+	return fmt.Errorf("%w, and this database has %s; no export was started, as a failed one can block the database",
 		errVirtualTables, strings.Join(names, ", "))
 }
 
