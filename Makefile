@@ -1,6 +1,8 @@
 # Everything that is done with this repository. `make` alone explains it.
 
 export CGO_ENABLED ?= 0
+# A release sets VERSION; else it is what git calls the commit.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))"
 PREFIX ?= /usr/local
 FUZZTIME ?= 30s

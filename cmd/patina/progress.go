@@ -42,6 +42,9 @@ func newBar(w io.Writer) *progressbar.ProgressBar {
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetElapsedTime(true),
 		progressbar.OptionSpinnerType(14),
+		// The bar's own ticker reads its state without a lock (v3.19.1); news
+		// comes often enough to turn the spinner.
+		progressbar.OptionSetSpinnerChangeInterval(0),
 	)
 }
 
