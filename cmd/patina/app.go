@@ -31,6 +31,7 @@ type app struct {
 	// settings are the flags that stand for configuration keys.
 	settings []settingFlag
 	loaded   *config.Config
+	client   *d1.Client
 }
 
 // settingFlag is a flag that overrides a configuration key.
@@ -148,7 +149,11 @@ func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options
 	}
 }
 
+// openD1 makes the one D1 client of the process: the request budget is its own.
 func (a *app) openD1(ctx context.Context, cfg *config.Config, log *slog.Logger) (*d1.Client, error) {
+	if a.client != nil {
+		return a.client, nil
+	}
 	account, err := cfg.Cloudflare.Account()
 	if err != nil {
 		return nil, err
@@ -161,7 +166,11 @@ func (a *app) openD1(ctx context.Context, cfg *config.Config, log *slog.Logger) 
 		BaseURL: cfg.Cloudflare.APIBaseURL, AccountID: account, Token: token,
 		UserAgent: a.userAgent(), Now: a.host.now, Log: log,
 	})
-	return client, fault.Wrap(fault.Usage, "patina config check", err)
+	if err != nil {
+		return nil, fault.Wrap(fault.Usage, "patina config check", err)
+	}
+	a.client = client
+	return client, nil
 }
 
 func (a *app) userAgent() string { return "patina/" + buildVersion() }

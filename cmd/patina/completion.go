@@ -20,7 +20,7 @@ dates in bash, zsh, fish or PowerShell.`,
   patina completion fish > ~/.config/fish/completions/patina.fish`,
 		GroupID:   groupSetup,
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
-		Args:      cobra.ExactArgs(1),
+		Args:      exactly("SHELL"),
 		RunE:      func(cmd *cobra.Command, args []string) error { return runCompletion(a, cmd.Root(), args[0]) },
 	}
 }

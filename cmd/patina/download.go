@@ -39,7 +39,7 @@ after database and time instead.`,
   patina download 2024-12-08 groveauth -f groveauth.sql
   patina download 2024-12-08T10:15 groveauth -f - | sqlite3 groveauth.db`,
 		GroupID:           groupDaily,
-		Args:              cobra.ExactArgs(2),
+		Args:              exactly("DATE", "DB"),
 		ValidArgsFunction: a.completeDateThenDatabase,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runDownload(cmd.Context(), a, opts, args[0], args[1])

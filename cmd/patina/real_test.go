@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/AutumnsGrove/patina/pkg/catalog/catalogtest/pgtest"
@@ -32,7 +36,8 @@ func TestEverythingReal(t *testing.T) {
 	for _, db := range sandbox.Estate() {
 		ids[db.Name] = d1.Create(t, db.Name, db.Statements...)
 	}
-	i := install(t, realConfig(d1, s3, pgtest.New(t)))
+	flaky := flakyFront(t, d1.BaseURL)
+	i := install(t, realConfig(flaky.url, d1, s3, pgtest.New(t)))
 
 	// What the system that Patina replaces left behind is in the bucket.
 	old := openBucket(t, s3)
@@ -74,6 +79,10 @@ func TestEverythingReal(t *testing.T) {
 		t.Errorf("storage is %+v", status.Storage)
 	}
 
+	if met := flaky.refused.Load(); met < 4 {
+		t.Errorf("the API refused only %d calls: the test has not shown that refusals are borne", met)
+	}
+
 	// A wrong token, and a store that refuses to be written to.
 	i.env["PATINA_CLOUDFLARE_API_TOKEN"] = "wrong"
 	i.patina(12, "backup")
@@ -85,9 +94,48 @@ func TestEverythingReal(t *testing.T) {
 	}
 }
 
-func realConfig(d1 *workerdtest.Server, s3 *versity.Server, postgres string) string {
+// front is the API with some of its calls refused.
+type front struct {
+	url     string
+	refused atomic.Int32
+}
+
+// flakyFront answers every eighth call in the API's place, by turns with 429
+// and 500.
+func flakyFront(t *testing.T, baseURL string) *front {
+	t.Helper()
+	target, err := url.Parse(baseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
+	}}
+	f := &front{}
+	var calls atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1)%8 != 0 {
+			pass.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if f.refused.Add(1)%2 == 0 {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"success":false,"errors":[{"code":7500,"message":"internal error in D1 DB storage"}],"messages":[],"result":null}`)
+			return
+		}
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = io.WriteString(w, `{"success":false,"errors":[{"code":7429,"message":"D1 DB is overloaded. Requests queued for too long."}],"messages":[],"result":null}`)
+	}))
+	t.Cleanup(server.Close)
+	f.url = server.URL + target.Path
+	return f
+}
+
+func realConfig(baseURL string, d1 *workerdtest.Server, s3 *versity.Server, postgres string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "cloudflare:\n  account_id: %s\n  api_token: %s\n  api_base_url: %s\n", d1.AccountID, d1.Token, d1.BaseURL)
+	fmt.Fprintf(&b, "cloudflare:\n  account_id: %s\n  api_token: %s\n  api_base_url: %s\n", d1.AccountID, d1.Token, baseURL)
 	b.WriteString("databases:\n")
 	for _, db := range sandbox.Estate() {
 		fmt.Fprintf(&b, "  - name: %s\n", db.Name)

@@ -46,10 +46,11 @@ func newRootCmd(a *app) *cobra.Command {
 way, and publishes it to R2, any S3 store, or a folder.
 
 Try it on this machine, without an account:  patina demo`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SuggestionsMinimumDistance: 2,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		Args:                       knownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	bindGlobals(cmd.PersistentFlags(), &a.global)
 	cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkGlobals() }
@@ -73,6 +74,29 @@ Try it on this machine, without an account:  patina demo`,
 	usageErrors(cmd)
 	cmd.SetHelpTemplate(cmd.HelpTemplate() + "\n" + exitHelp())
 	return cmd
+}
+
+// knownCommand refuses a first word that is no command, and offers the one that
+// may have been meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fault.Wrap(fault.Usage, cmd.CommandPath()+" "+near[0], err)
+	}
+	return err
+}
+
+// exactly wants one argument for each name.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		return fmt.Errorf("want %s, got %d arguments", strings.Join(names, " and "), len(args))
+	}
 }
 
 // The groups of the help text.

@@ -164,7 +164,7 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 			return BackupResult{}, err
 		}
 		if finished {
-			return r.idle(ctx), nil
+			return r.idle(), nil
 		}
 	}
 	if err := r.plan(ctx); err != nil {
@@ -175,7 +175,7 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 		return r.result(catalog.RunSucceeded), nil
 	}
 	if r.settled() && !r.failed() {
-		return r.idle(ctx), nil
+		return r.idle(), nil
 	}
 	return r.work(ctx), nil
 }
@@ -212,7 +212,7 @@ func (e *Engine) nightFinished(ctx context.Context, job backup.Job) (bool, error
 		if err != nil {
 			return false, err
 		}
-		if end != nil && end.Status == string(catalog.RunSucceeded) {
+		if end != nil && end.Status == string(catalog.RunSucceeded) && len(end.Only) == 0 {
 			return true, nil
 		}
 	}

@@ -102,9 +102,10 @@ func (r *backupRun) failed() bool {
 }
 
 // idle is the result of a run that found its night done.
-func (r *backupRun) idle(context.Context) BackupResult {
+func (r *backupRun) idle() BackupResult {
 	result := r.result(catalog.RunSucceeded)
-	result.Idle = true
+	// Nothing was to be written, so nothing is missing from the catalogue.
+	result.Idle, result.CatalogErr = true, nil
 	return result
 }
 
@@ -237,7 +238,7 @@ func (r *backupRun) status(ctx context.Context) catalog.RunStatus {
 }
 
 func (r *backupRun) writeEnd(ctx context.Context, status catalog.RunStatus) error {
-	end := manifest.End{Job: r.job, Run: r.run, EndedAt: r.now(), Status: string(r.endStatus(status))}
+	end := manifest.End{Job: r.job, Run: r.run, EndedAt: r.now(), Status: string(r.endStatus(status)), Only: r.req.Names}
 	for _, t := range r.tasks {
 		res := manifest.Result{
 			Database: t.database.Name, DatabaseID: t.database.ID, Status: string(t.outcome),

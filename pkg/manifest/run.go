@@ -33,7 +33,10 @@ type End struct {
 	Run     backup.Run `json:"run"`
 	EndedAt time.Time  `json:"endedAt"`
 	// Status is the run's, in the catalogue's words.
-	Status  string   `json:"status"`
+	Status string `json:"status"`
+	// Only is what the run was limited to on its command line; without it the
+	// run was about every configured database.
+	Only    []string `json:"only,omitempty"`
 	Results []Result `json:"results"`
 }
 
