@@ -217,3 +217,26 @@ func request(ctx context.Context, t *testing.T, method, url, token string, body 
 	}
 	return text
 }
+
+// TestAPostgresThatHoldsOtherThings is left alone until its owner says so; the
+// backup is taken all the same.
+func TestAPostgresThatHoldsOtherThings(t *testing.T) {
+	t.Parallel()
+	postgres := pgtest.Empty(t)
+	pgtest.Exec(t, postgres, "CREATE TABLE public.shop_orders (id int)")
+	i, _ := sandboxed(t, "alpha")
+	i.env["PATINA_CATALOG_URL"] = postgres
+	got := i.patina(7, "backup")
+	if !strings.Contains(got.stderr, "every backup is safe in the bucket") || !strings.Contains(got.stderr, "patina: hint: patina catalog migrate") {
+		t.Errorf("it says\n%s", got.stderr)
+	}
+	if planned := i.patina(0, "catalog", "migrate", "--dry-run"); !strings.Contains(planned.stdout, "would apply 00001") {
+		t.Errorf("a dry run says %q", planned.stdout)
+	}
+	i.patina(0, "catalog", "migrate")
+	i.patina(0, "backup")
+	status := decode[statusJSON](t, i.patina(0, "status", "-o", "json").stdout)
+	if status.CurrentStatus != "succeeded" || status.Storage.DailyBackups != 2 || len(status.Jobs) != 1 {
+		t.Errorf("status %s, %d backups, %d jobs; want succeeded, 2, 1", status.CurrentStatus, status.Storage.DailyBackups, len(status.Jobs))
+	}
+}
