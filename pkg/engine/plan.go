@@ -128,14 +128,14 @@ func (r *backupRun) findNight(ctx context.Context, t *task) (bool, error) {
 		if err != nil || ext != "json" || name.Database != t.database.Name {
 			continue
 		}
-		m, err := r.e.readManifest(ctx, info.Key)
+		m, body, err := r.e.readManifest(ctx, info.Key)
 		if err != nil {
 			// Not ours to judge here: publishing will go round it.
 			r.e.opts.Log.Warn("manifest is not readable", "key", info.Key, "error", err)
 			continue
 		}
 		if m.JobID == r.job.ID && !t.spoiled[info.Key] {
-			r.settle(t, OutcomeAlready, info.Key, &m)
+			r.found(t, info.Key, m, body)
 			return true, nil
 		}
 	}

@@ -140,7 +140,7 @@ func (r *backupRun) publish(ctx context.Context, t *task, at time.Time, m manife
 // contest looks at a manifest that was there already. It settles the task if
 // that is this very backup, or the same night's by another.
 func (r *backupRun) contest(ctx context.Context, t *task, name backup.Name, m manifest.Backup) (bool, error) {
-	existing, err := r.e.readManifest(ctx, name.Manifest())
+	existing, body, err := r.e.readManifest(ctx, name.Manifest())
 	if errors.Is(err, manifest.ErrForeign) || errors.Is(err, manifest.ErrNewer) {
 		return false, nil
 	}
@@ -150,17 +150,8 @@ func (r *backupRun) contest(ctx context.Context, t *task, name backup.Name, m ma
 	if existing.JobID != r.job.ID || t.spoiled[name.Manifest()] {
 		return false, nil
 	}
-	if existing.RunID == r.run.ID && existing.Object.Key == m.Object.Key {
-		// A put whose answer was lost.
-		body, err := manifest.Encode(existing)
-		if err != nil {
-			return false, err
-		}
-		t.written = written(name.Manifest(), body)
-		r.settle(t, OutcomeDone, name.Manifest(), &existing)
-		return true, nil
-	}
-	r.settle(t, OutcomeAlready, name.Manifest(), &existing)
+	r.found(t, name.Manifest(), existing, body)
+	// Not this very backup's object, which discard leaves alone.
 	return true, r.discard(ctx, t, m, nil)
 }
 
@@ -202,15 +193,26 @@ func (r *backupRun) confirm(ctx context.Context, t *task, name backup.Name, m ma
 	return errors.Join(errors.New(detail), err)
 }
 
-// readManifest reads one manifest.
-func (e *Engine) readManifest(ctx context.Context, key string) (manifest.Backup, error) {
+// found settles a task with a manifest that is there: this run's own, whose
+// answer was lost, or another's.
+func (r *backupRun) found(t *task, key string, m manifest.Backup, body []byte) {
+	if m.RunID != r.run.ID {
+		r.settle(t, OutcomeAlready, key, &m)
+		return
+	}
+	t.written = written(key, body)
+	r.settle(t, OutcomeDone, key, &m)
+}
+
+// readManifest reads one manifest, and returns its bytes too.
+func (e *Engine) readManifest(ctx context.Context, key string) (manifest.Backup, []byte, error) {
 	body, err := e.readDocument(ctx, key)
 	if err != nil {
-		return manifest.Backup{}, err
+		return manifest.Backup{}, nil, err
 	}
 	m, err := manifest.Decode[manifest.Backup](body)
 	if err != nil {
-		return manifest.Backup{}, fmt.Errorf("read %s: %w", key, err)
+		return manifest.Backup{}, nil, fmt.Errorf("read %s: %w", key, err)
 	}
-	return m, nil
+	return m, body, nil
 }

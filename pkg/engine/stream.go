@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,14 +90,19 @@ func (r *backupRun) pull(ctx context.Context, t *task, dumped d1.Dump, key strin
 	if putErr != nil {
 		putErr = &sinkError{fmt.Errorf("store %s: %w", key, putErr)}
 		cancel(putErr)
-		_ = pipeOut.CloseWithError(putErr)
 	}
+	// Frees a producer that still writes: to a store that failed, or to one
+	// that says it is done before it has read everything.
+	_ = pipeOut.CloseWithError(cmp.Or(putErr, errNotRead))
 	if err := cause(<-produced, putErr); err != nil {
 		return pulled{}, err
 	}
 	p.receipt = receipt
 	return p, p.compare(body.Length())
 }
+
+// errNotRead is what a producer meets whose store stopped reading.
+var errNotRead = errors.New("the store did not read the dump to its end")
 
 // sinkError marks a failure of the store, so that it is told from one of the
 // source after it went through the pipe.
