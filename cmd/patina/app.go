@@ -143,7 +143,7 @@ func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options
 		Concurrency:   cfg.Backup.Concurrency,
 		ExportTimeout: cfg.Backup.ExportTimeout, Deadline: cfg.Backup.Deadline,
 		Compression: cfg.Backup.Compression,
-		Host:        a.host.name, Process: a.host.pid,
+		Host:        a.host.name, Process: a.host.pid, Alive: a.host.alive,
 		Tool: "patina " + buildVersion(), Version: buildVersion(),
 		Now: a.host.now, NewRunID: a.host.newRunID, Log: log,
 	}

@@ -68,7 +68,12 @@ func (a *app) printWarnings(warnings []error) {
 
 // printSummary names each failure with its cause.
 func printSummary(w io.Writer, r engine.BackupResult) {
-	fmt.Fprintf(w, "Databases: %d/%d successful\n", r.Successful(), len(r.Databases))
+	elsewhere := r.Elsewhere()
+	fmt.Fprintf(w, "Databases: %d/%d successful", r.Successful()-elsewhere, len(r.Databases))
+	if elsewhere > 0 {
+		fmt.Fprintf(w, ", %d in the hands of another run of this night", elsewhere)
+	}
+	fmt.Fprintln(w)
 	for _, d := range r.Databases {
 		if d.Err != nil {
 			fmt.Fprintf(w, "- %s: %s\n", d.Database.Name, oneLine(d.Err))

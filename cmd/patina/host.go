@@ -20,6 +20,9 @@ type host struct {
 	home                     string
 	name                     string
 	pid                      int
-	now                      func() time.Time
-	newRunID                 func() backup.RunID
+	// alive says whether a process of this machine runs; nil takes all for
+	// running.
+	alive    func(pid int) bool
+	now      func() time.Time
+	newRunID func() backup.RunID
 }

@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -57,9 +58,20 @@ func process() host {
 		home:        home,
 		name:        name,
 		pid:         os.Getpid(),
+		alive:       alive,
 		now:         time.Now,
 		newRunID:    newRunID,
 	}
+}
+
+// alive says whether a process runs: one that may not be signalled does too.
+func alive(pid int) bool {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	err = p.Signal(syscall.Signal(0))
+	return err == nil || errors.Is(err, os.ErrPermission)
 }
 
 // newRunID draws four hexadecimal digits: runs are told apart within a job

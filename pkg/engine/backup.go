@@ -95,6 +95,17 @@ func (r BackupResult) Successful() int {
 	return n
 }
 
+// Elsewhere counts the databases that another run of the night is taking.
+func (r BackupResult) Elsewhere() int {
+	n := 0
+	for _, d := range r.Databases {
+		if d.Outcome == OutcomeElsewhere {
+			n++
+		}
+	}
+	return n
+}
+
 // Bytes is the size of all dumps taken in this run, unpacked, and as stored.
 func (r BackupResult) Bytes() (plain, stored int64) {
 	for _, d := range r.Databases {

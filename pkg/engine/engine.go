@@ -43,6 +43,9 @@ type Options struct {
 
 	Host    string
 	Process int
+	// Alive says whether a process of this host still runs; nil takes all for
+	// alive. The leases of a dead one need not be waited for.
+	Alive func(process int) bool
 	// Tool is the program and version for manifests; Version the version
 	// alone.
 	Tool, Version string
@@ -65,6 +68,9 @@ func New(opts Options) (*Engine, error) {
 	}
 	if opts.Observer == nil {
 		opts.Observer = silent{}
+	}
+	if opts.Alive == nil {
+		opts.Alive = func(int) bool { return true }
 	}
 	if opts.Pause == nil {
 		opts.Pause = func(failed int) time.Duration { return time.Second << failed }

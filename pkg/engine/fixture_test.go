@@ -42,6 +42,7 @@ type bench struct {
 	begin   time.Time
 	started time.Time
 	hosts   atomic.Int32
+	ids     map[string]string
 }
 
 // newBench makes a bench with the databases named, on Sunday 2024-12-08 at the
@@ -50,7 +51,7 @@ func newBench(t *testing.T, databases ...string) *bench {
 	t.Helper()
 	b := &bench{
 		t: t, dir: filepath.Join(t.TempDir(), "bucket"), catalog: filepath.Join(t.TempDir(), "catalog.db"),
-		begin: time.Date(2024, 12, 8, 3, 0, 5, 0, time.UTC), started: time.Now(),
+		begin: time.Date(2024, 12, 8, 3, 0, 5, 0, time.UTC), started: time.Now(), ids: map[string]string{},
 	}
 	server, err := sandbox.New(sandbox.Options{
 		Dir: t.TempDir(), AccountID: account, Token: token, Now: time.Now, PollTimeout: time.Second,
@@ -78,9 +79,11 @@ func newBench(t *testing.T, databases ...string) *bench {
 
 func (b *bench) seed(name string, statements ...string) {
 	b.t.Helper()
-	if _, err := b.d1.Seed(b.t.Context(), name, statements...); err != nil {
+	id, err := b.d1.Seed(b.t.Context(), name, statements...)
+	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.ids[name] = id
 }
 
 func (b *bench) now() time.Time { return b.begin.Add(time.Since(b.started)) }

@@ -191,3 +191,30 @@ func TestWhatARunAnnouncedIsUnfinishedAndTheRestForeign(t *testing.T) {
 		t.Errorf("foreign are %+v", status.Foreign)
 	}
 }
+
+// TestADeadProcessIsNotWaitedFor leaves leases behind as a killed run does.
+func TestADeadProcessIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "alpha", "beta")
+	e := b.host(func(o *engine.Options) {
+		o.Host = "here"
+		o.Alive = func(process int) bool { return process != 666 }
+	})
+	held := b.openCatalog()
+	for name, owner := range map[string]catalog.Owner{
+		"alpha": {JobID: "night-20241208T0300Z", RunID: "dead", Host: "here", Process: 666},
+		"beta":  {JobID: "night-20241208T0300Z", RunID: "beef", Host: "elsewhere", Process: 666},
+	} {
+		lease := catalog.DatabaseLease(b.ids[name])
+		if _, err := held.Acquire(t.Context(), []string{lease}, owner, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result := b.night(e)
+	wantOutcomes(t, result, map[string]engine.Outcome{"alpha": engine.OutcomeDone, "beta": engine.OutcomeElsewhere})
+	if got := result.Elsewhere(); got != 1 {
+		t.Errorf("%d databases are elsewhere, want 1", got)
+	}
+	// The night is not finished by a run that left something to another.
+	wantOutcomes(t, b.night(e), map[string]engine.Outcome{"alpha": engine.OutcomeAlready, "beta": engine.OutcomeElsewhere})
+}

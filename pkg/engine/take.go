@@ -122,6 +122,9 @@ func (q *queue) heldByOthers(ctx context.Context, cause error) bool {
 		switch {
 		case !held:
 			return false
+		case q.orphaned(lease):
+			q.r.log.release(ctx, lease)
+			return false
 		case q.r.job.IsNight() && lease.Owner.JobID == q.r.job.ID:
 			q.r.settle(t, OutcomeElsewhere, "", nil)
 			return true
@@ -139,6 +142,12 @@ func (q *queue) heldByOthers(ctx context.Context, cause error) bool {
 		q.waiting = nil
 	}
 	return len(q.waiting) > 0
+}
+
+// orphaned says whether a lease is that of a process of this host that is no
+// more. What is on other hosts is only known by their leases' end.
+func (q *queue) orphaned(lease catalog.Lease) bool {
+	return lease.Owner.Host == q.r.e.opts.Host && !q.r.e.opts.Alive(lease.Owner.Process)
 }
 
 func (r *backupRun) giveUpWaiting(t *task, cause error, waited time.Duration) {
