@@ -24,7 +24,7 @@ const { Miniflare, convertV4MiniflareOptions } = createRequire(join(modules, "pa
 const account = process.env.WORKERD_ACCOUNT ?? "workerd-account";
 const token = process.env.WORKERD_TOKEN ?? "workerd-token";
 // Adding a database to a running workerd restarts it, so there is a fixed
-// number of places, and creating a database takes one.
+// number of places; creating a database takes one for good.
 const places = Number(process.env.WORKERD_PLACES ?? 8);
 const urlLifetime = Number(process.env.WORKERD_URL_SECONDS ?? 3600) * 1000;
 // Production writes a line feed after the last statement.
@@ -47,6 +47,7 @@ const miniflare = new Miniflare(
 
 /** The databases by id: {id, name, d1, createdAt, writes, task}. */
 const databases = new Map();
+let placesTaken = 0;
 /** The dumps by file name: {text, etag, expiresAt, signature}. */
 const dumps = new Map();
 
@@ -87,8 +88,9 @@ function authorize(request) {
   }
 }
 
-function find(id) {
-  const database = databases.get(id);
+/** The database of an id or, where the route takes one, of a name. */
+function find(id, named = "") {
+  const database = databases.get(id) ?? [...databases.values()].find(({ name }) => name === named);
   if (!database) {
     throw new Refusal(404, 7404, `The database ${id} could not be found`);
   }
@@ -107,15 +109,26 @@ async function details(database) {
   return { ...describe(database), file_size: size.meta.size_after, num_tables: tables, running_in_region: "WEUR" };
 }
 
+function remove({ id }) {
+  databases.delete(id);
+  for (const filename of dumps.keys()) {
+    if (filename.startsWith(id)) {
+      dumps.delete(filename);
+    }
+  }
+  return null;
+}
+
 function list(url) {
   const page = Number(url.searchParams.get("page") ?? 1);
   const perPage = Number(url.searchParams.get("per_page") ?? 1000);
   if (!(page >= 1) || !(perPage >= 10 && perPage <= 10000)) {
     throw new Refusal(400, 7400, "Invalid property: page or per_page");
   }
-  const all = [...databases.values()].map(describe);
-  const result = all.slice((page - 1) * perPage, page * perPage);
-  return { result, result_info: { page, per_page: perPage, count: result.length, total_count: all.length } };
+  const wanted = (url.searchParams.get("name") ?? "").toLowerCase();
+  const found = [...databases.values()].map(describe).filter(({ name }) => name.toLowerCase().includes(wanted));
+  const result = found.slice((page - 1) * perPage, page * perPage);
+  return { result, result_info: { page, per_page: perPage, count: result.length, total_count: databases.size } };
 }
 
 function create({ name }) {
@@ -129,11 +142,10 @@ function create({ name }) {
 }
 
 async function add(name) {
-  const place = databases.size;
-  if (place >= places) {
+  if (placesTaken >= places) {
     throw new Refusal(400, 7406, `System limit reached: databases per account (${places})`);
   }
-  const binding = `PLACE${place}`;
+  const binding = `PLACE${placesTaken++}`;
   const database = {
     id: bindings[binding],
     name,
@@ -155,7 +167,7 @@ function bookmark({ writes }) {
 
 function statements(body) {
   const batch = body.batch ?? [body];
-  if (!Array.isArray(batch) || batch.some(({ sql }) => typeof sql !== "string")) {
+  if (!Array.isArray(batch) || batch.length === 0 || batch.some(({ sql }) => typeof sql !== "string")) {
     throw new Refusal(400, 7400, "Invalid property: sql => Required");
   }
   if (batch.some(({ params }) => params === null)) {
@@ -164,32 +176,57 @@ function statements(body) {
   return batch;
 }
 
-/** One statement each: D1's own splitter is not part of miniflare. */
+/** How many rows this database's connection has changed so far. */
+async function changes({ d1 }) {
+  return await d1.prepare("SELECT total_changes() AS n").first("n");
+}
+
+const reads = /^(\s|--.*\n|\/\*[^]*?\*\/)*(select|with|values|pragma|explain)\b/i;
+
+/** One statement: D1's own splitter is not part of miniflare. */
+async function run(database, { sql, params = [] }, raw) {
+  const before = await changes(database);
+  const statement = database.d1.prepare(sql).bind(...params);
+  const result = { success: true, meta: {} };
+  if (raw) {
+    // The only call that tells the columns of no rows tells no meta.
+    const [columns, ...rows] = await statement.raw({ columnNames: true });
+    result.results = { columns: columns ?? [], rows };
+  } else {
+    const { meta, results } = await statement.all();
+    Object.assign(result, { meta, results });
+  }
+  // What changes the schema changes no row.
+  if (!reads.test(sql) || await changes(database) !== before) {
+    database.writes++;
+  }
+  return result;
+}
+
+/** Several statements, as one transaction. */
+async function runBatch(database, all, raw) {
+  if (raw) {
+    // miniflare has no such call, and Patina sends none.
+    throw new Error("a batch has no raw form here");
+  }
+  const results = await database.d1.batch(all.map(({ sql, params = [] }) => database.d1.prepare(sql).bind(...params)));
+  database.writes++;
+  return results.map(({ meta, results: rows }) => ({ success: true, meta, results: rows }));
+}
+
 async function query(database, body, raw) {
   if (database.task) {
     throw new Refusal(400, 7500, "D1_ERROR: Currently processing a long-running export.");
   }
-  const results = [];
-  for (const { sql, params = [] } of statements(body)) {
-    try {
-      const statement = database.d1.prepare(sql).bind(...params);
-      if (raw && /^\s*(select|with|values|pragma|explain)\b/i.test(sql)) {
-        // The only call that tells the columns of no rows tells no meta.
-        const [columns, ...rows] = await statement.raw({ columnNames: true });
-        results.push({ success: true, meta: {}, results: { columns, rows } });
-        continue;
-      }
-      const answer = await statement.all();
-      if (answer.meta.changed_db || answer.meta.changes > 0) {
-        database.writes++;
-      }
-      const rows = raw ? { columns: [], rows: [] } : answer.results;
-      results.push({ success: true, meta: answer.meta, results: rows });
-    } catch (error) {
-      throw new Refusal(400, 7500, error.message.replace(/^D1_ERROR: /, ""));
+  const all = statements(body);
+  try {
+    if (all.length > 1) {
+      return await runBatch(database, all, raw);
     }
+    return [await run(database, all[0], raw)];
+  } catch (error) {
+    throw new Refusal(400, 7500, error.message.replace(/^D1_ERROR: /, ""));
   }
-  return results;
 }
 
 async function dump(database, { no_schema: noSchema = false, no_data: noData = false, tables = [] }) {
@@ -219,10 +256,12 @@ async function exportDatabase(database, body, filesURL) {
     database.task = { bookmark: bookmark(database), options: body.dump_options ?? {} };
     return running("active");
   }
-  if (database.task?.bookmark !== body.current_bookmark) {
+  const { task } = database;
+  if (task?.bookmark !== body.current_bookmark || task.told) {
     return inner("Not currently exporting anything.");
   }
-  const { task } = database;
+  // The end is told once, also to two polls at once.
+  task.told = true;
   try {
     const text = Buffer.from(await dump(database, task.options), "utf8");
     const filename = `${database.id}-${task.bookmark}.sql`;
@@ -233,7 +272,7 @@ async function exportDatabase(database, body, filesURL) {
       expiresAt: Date.now() + urlLifetime,
     });
     const answer = running("complete", {
-      result: { filename, signed_url: `${filesURL}/d1-sqlio-outgoing-prod/${filename}?X-Amz-Expires=3600&X-Amz-Signature=${signature}` },
+      result: { filename, signed_url: `${filesURL}/d1-sqlio-outgoing-prod/${filename}?X-Amz-Expires=${urlLifetime / 1000}&X-Amz-Signature=${signature}` },
     });
     return answer;
   } catch (error) {
@@ -267,7 +306,9 @@ async function route(request, response, filesURL) {
     case "POST databases":
       return envelope(response, 200, { result: describe(await add(create(await readJSON(request)))) });
     case "GET database":
-      return envelope(response, 200, { result: await details(find(id)) });
+      return envelope(response, 200, { result: await details(find(id, id)) });
+    case "DELETE database":
+      return envelope(response, 200, { result: remove(find(id)) });
     case "POST query":
     case "POST raw":
       return envelope(response, 200, { result: await query(find(id), await readJSON(request), verb === "raw") });
@@ -326,17 +367,25 @@ function listen(handler) {
   });
 }
 
+let ending = false;
 async function end() {
-  await miniflare.dispose();
-  rmSync(folder, { recursive: true, force: true });
-  process.exit(0);
+  if (ending) {
+    return;
+  }
+  ending = true;
+  try {
+    await miniflare.dispose();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(0);
+  }
 }
 
+process.stdin.on("end", end).on("error", end).resume();
+process.on("SIGTERM", end).on("SIGINT", end);
 await miniflare.ready;
 const filesURL = await listen(serveFile);
 const apiURL = await listen((request, response) => {
   route(request, response, filesURL).catch((error) => refuse(response, error));
 });
-process.stdin.on("end", end).on("error", end).resume();
-process.on("SIGTERM", end).on("SIGINT", end);
 console.log(JSON.stringify({ baseUrl: `${apiURL}/client/v4`, filesUrl: filesURL, accountId: account, token }));

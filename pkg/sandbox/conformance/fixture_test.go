@@ -81,6 +81,19 @@ func do(t *testing.T, req *http.Request) (int, []byte) {
 	return resp.StatusCode, text
 }
 
+// bookmark is a database's current one.
+func (a api) bookmark(t *testing.T, id string) string {
+	t.Helper()
+	var answer struct {
+		Result struct{ Bookmark string }
+	}
+	_, text := a.call(t, http.MethodGet, "/"+id+"/time_travel/bookmark", nil)
+	if err := json.Unmarshal(text, &answer); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return answer.Result.Bookmark
+}
+
 type exportAnswer struct {
 	Result struct {
 		Success  bool   `json:"success"`

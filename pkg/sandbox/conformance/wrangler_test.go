@@ -120,3 +120,42 @@ func TestWranglerWorksAgainstTheSandbox(t *testing.T) {
 		t.Error("wrangler exports a database with a virtual table")
 	}
 }
+
+func TestWranglerTellsDetailsAndPartsOfADatabase(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("needs node and wrangler")
+	}
+	server, a := startSandbox(t, nil)
+	estate := sandbox.Estate()[0]
+	id, err := server.Seed(t.Context(), estate.Name, estate.Statements...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWrangler(t, a)
+
+	info := jsonOf[struct {
+		UUID   string `json:"uuid"`
+		Tables int    `json:"num_tables"`
+		Bytes  int64  `json:"database_size"`
+	}](t, w.mustRun("d1", "info", estate.Name, "--json"))
+	if info.UUID != id || info.Tables < 3 || info.Bytes < 45_000 {
+		t.Errorf("wrangler tells %+v of the database %s", info, id)
+	}
+
+	travel := jsonOf[struct{ Bookmark string }](t, w.mustRun("d1", "time-travel", "info", estate.Name, "--json"))
+	if got := a.bookmark(t, id); travel.Bookmark == "" || travel.Bookmark != got {
+		t.Errorf("wrangler tells the bookmark %q, the API %q", travel.Bookmark, got)
+	}
+
+	file := filepath.Join(w.home, "part.sql")
+	w.mustRun("d1", "export", estate.Name, "--remote", "--skip-confirmation", "--table", "users", "--no-data", "--output", file)
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, refused := a.export(t, id, map[string]any{"tables": []string{"users"}, "no_data": true})
+	if refused != "" || !bytes.Equal(got, want) || !bytes.Contains(got, []byte("CREATE TABLE")) || bytes.Contains(got, []byte("INSERT")) {
+		t.Errorf("wrangler exports one table as\n%s\nthe API as\n%s%s", got, want, refused)
+	}
+}
