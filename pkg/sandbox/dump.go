@@ -135,7 +135,9 @@ func (o *dumper) statement(text string) {
 	_, _ = o.w.WriteString(text)
 }
 
-var quotedTable = regexp.MustCompile(`^CREATE TABLE ['"]`)
+// quotedTable is D1's test for a quoted name. It finds one in a comment or a
+// default value as well.
+var quotedTable = regexp.MustCompile(`CREATE TABLE ['"]`)
 
 // table writes one table's schema and rows.
 func (o *dumper) table(t object) error {

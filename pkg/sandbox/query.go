@@ -118,10 +118,13 @@ func (b statementBody) split() ([]statement, error) {
 	}
 	texts := splitStatements(*b.SQL)
 	if len(texts) == 0 {
-		return nil, sqlError("No SQL statements detected.: SQLITE_ERROR")
+		return nil, sqlError("No SQL statements detected.")
 	}
 	if len(texts) > 1 && len(params) > 0 {
 		return nil, badRequest("params cannot be used with several statements")
+	}
+	if len(texts) == 1 && parameterCount(texts[0]) != len(params) {
+		return nil, sqlError("Wrong number of parameter bindings for SQL query.")
 	}
 	all := make([]statement, len(texts))
 	for i, text := range texts {

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -67,4 +68,39 @@ func skipToken(text string, i int) int {
 		return until("*/", i+2)
 	}
 	return i + 1
+}
+
+var (
+	parameter = regexp.MustCompile(`^(\?[0-9]*|[:@$][A-Za-z0-9_]+)`)
+	// word is a name, which may hold a dollar sign.
+	word = regexp.MustCompile(`^[A-Za-z0-9_\x{80}-\x{10FFFF}][A-Za-z0-9_$\x{80}-\x{10FFFF}]*`)
+)
+
+// parameterCount is how many parameters a statement takes: the largest number
+// of one, where ? counts on and a name counts once.
+func parameterCount(text string) int {
+	count := 0
+	names := map[string]bool{}
+	for i := 0; i < len(text); {
+		found := parameter.FindString(text[i:])
+		name := word.FindString(text[i:])
+		switch {
+		case name != "":
+			i += len(name)
+			continue
+		case found == "":
+			i = skipToken(text, i)
+			continue
+		case found == "?":
+			count++
+		case found[0] == '?':
+			n, _ := strconv.Atoi(found[1:]) // SQLite refuses what is out of range
+			count = max(count, n)
+		case !names[found]:
+			names[found] = true
+			count++
+		}
+		i += len(found)
+	}
+	return count
 }

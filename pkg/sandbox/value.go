@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // jsNumber is how JavaScript prints a double, which is how D1 prints every
@@ -32,9 +33,33 @@ func jsNumber(v float64) string {
 	return mantissa + "e" + sign + size
 }
 
-// jsText is what JavaScript makes of text: bytes that are no UTF-8 are
-// replaced.
-func jsText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+// jsText is what JavaScript makes of text: each byte that can be part of no
+// character is replaced, and each beginning of a character that breaks off as a
+// whole (https://encoding.spec.whatwg.org/#utf-8-decoder).
+func jsText(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && size == 1 {
+			size = broken(s)
+		}
+		b.WriteRune(r)
+		s = s[size:]
+	}
+	return b.String()
+}
+
+// broken is the length of what s, which begins with no character, begins with.
+func broken(s string) int {
+	n := 1
+	for n < len(s) && !utf8.FullRuneInString(s[:n+1]) {
+		n++
+	}
+	return n
+}
 
 // jsonValue is a value as the API returns it: integers pass through a double,
 // what is not finite is null, and a blob is an array of its bytes.

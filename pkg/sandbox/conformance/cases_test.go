@@ -9,6 +9,17 @@ import (
 // hold, beyond those of more.
 func forms() []fidelityCase {
 	return []fidelityCase{
+		{"bad_utf8", []string{
+			"CREATE TABLE t(v TEXT)",
+			"INSERT INTO t VALUES(CAST(X'fffe41' AS TEXT)),(CAST(X'41f09f8c' AS TEXT)),(CAST(X'f09f8c41' AS TEXT)),(CAST(X'c080' AS TEXT))",
+			"INSERT INTO t VALUES(CAST(X'eda08041' AS TEXT)),(CAST(X'e28241e282' AS TEXT)),(CAST(X'f5808080' AS TEXT)),(CAST(X'80418042' AS TEXT))",
+			"INSERT INTO t VALUES(CAST(X'ff0a27ff5c6e' AS TEXT)),(CAST(X'ff000d' AS TEXT)),(CAST(X'f4908080' AS TEXT)),(CAST(X'efbfbd' AS TEXT))",
+		}},
+		{"table_in_comment", []string{
+			"CREATE TABLE t(a INT -- was CREATE TABLE \"old\"\n)", "INSERT INTO t VALUES(1)",
+			"CREATE TABLE u(a TEXT DEFAULT 'CREATE TABLE ''x''')", "INSERT INTO u DEFAULT VALUES",
+			"CREATE TABLE v(a TEXT DEFAULT 'CREATE TABLE x')",
+		}},
 		{"odd_names", []string{
 			"CREATE TABLE \"a\nb\"(\"c\nd\" INT, \"e\\nf\" INT)", "INSERT INTO \"a\nb\" VALUES(1,2)",
 			`CREATE TABLE "CREATE TABLE 'x'"("$&" INT, "$1" INT)`, `INSERT INTO "CREATE TABLE 'x'" VALUES(1,2)`,
