@@ -110,7 +110,7 @@ func FuzzSplit(f *testing.F) {
 	judge := newOracle(f)
 	f.Fuzz(func(t *testing.T, sql []byte, cut uint8) {
 		if len(sql) > 4096 || bytes.IndexByte(sql, 0) >= 0 {
-			t.Skip("the oracle takes text that C takes, and is asked for every byte of it")
+			return // the oracle takes text that C takes, and is asked for every byte of it
 		}
 		bytewise := reader()
 		for i := range sql {
