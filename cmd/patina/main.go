@@ -64,14 +64,15 @@ func process() host {
 	}
 }
 
-// alive says whether a process runs: one that may not be signalled does too.
+// alive says whether a process runs. Only what the system says is gone is gone:
+// one that may not be signalled, or a system that knows no such signal, is no
+// reason to take another run's work.
 func alive(pid int) bool {
 	p, err := os.FindProcess(pid)
 	if err != nil {
-		return false
+		return true
 	}
-	err = p.Signal(syscall.Signal(0))
-	return err == nil || errors.Is(err, os.ErrPermission)
+	return !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
 // newRunID draws four hexadecimal digits: runs are told apart within a job

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,5 +111,20 @@ func TestTheTokenGivesTheBucketsCredentials(t *testing.T) {
 	want := "0547c774b1e88119b5182e29727690456aea3df8b19ec711ca8ead4670aa813b"
 	if got.AccessKeyID != sandbox.TokenID || got.SecretAccessKey.Reveal() != want {
 		t.Errorf("credentials are %s and %s", got.AccessKeyID, got.SecretAccessKey.Reveal())
+	}
+}
+
+// TestOnlyADeadProcessIsDead asks about this process, about init, which may not
+// be signalled by all, and about one that has ended.
+func TestOnlyADeadProcessIsDead(t *testing.T) {
+	t.Parallel()
+	ended := exec.CommandContext(t.Context(), "true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for pid, want := range map[int]bool{os.Getpid(): true, 1: true, ended.Process.Pid: false} {
+		if got := alive(pid); got != want {
+			t.Errorf("alive(%d) = %t, want %t", pid, got, want)
+		}
 	}
 }
