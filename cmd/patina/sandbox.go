@@ -14,7 +14,6 @@ import (
 type sandboxOptions struct {
 	listen  string
 	files   string
-	dir     string
 	account string
 	token   string
 	empty   bool
@@ -27,7 +26,8 @@ func newSandboxCmd(a *app) *cobra.Command {
 		Short: "Serve an emulator of the D1 API on this machine",
 		Long: `Serve an emulator of Cloudflare's D1 API over a real SQLite engine, filled with
 the six databases of the demo, until interrupted. It is as strict as D1 is known
-to be, and as lossy in its dumps. wrangler works against it too.`,
+to be, and as lossy in its dumps. wrangler works against it too. Its databases go
+when it ends.`,
 		Example: `  patina sandbox --listen 127.0.0.1:8787
   CLOUDFLARE_API_BASE_URL=http://127.0.0.1:8787/client/v4 CLOUDFLARE_API_TOKEN=sandbox-token \
     CLOUDFLARE_ACCOUNT_ID=sandbox npx wrangler d1 list`,
@@ -38,7 +38,6 @@ to be, and as lossy in its dumps. wrangler works against it too.`,
 	flags := cmd.Flags()
 	flags.StringVar(&opts.listen, "listen", "127.0.0.1:8787", "`ADDR` of the API")
 	flags.StringVar(&opts.files, "listen-files", "127.0.0.1:0", "`ADDR` of the signed URLs")
-	flags.StringVar(&opts.dir, "dir", "", "keep the databases in this `DIR` (default: a temporary one)")
 	flags.StringVar(&opts.account, "account", "sandbox", "the account's `ID`")
 	flags.StringVar(&opts.token, "token", "sandbox-token", "the token that opens it")
 	flags.BoolVar(&opts.empty, "empty", false, "begin without the demo's databases")
@@ -46,15 +45,12 @@ to be, and as lossy in its dumps. wrangler works against it too.`,
 }
 
 func runSandbox(ctx context.Context, a *app, opts sandboxOptions) (err error) {
-	if opts.dir == "" {
-		dir, err := os.MkdirTemp("", "patina-sandbox-")
-		if err != nil {
-			return fmt.Errorf("make a folder for the sandbox: %w", err)
-		}
-		defer func() { _ = os.RemoveAll(dir) }() // a temporary folder's rest is the system's
-		opts.dir = dir
+	dir, err := os.MkdirTemp("", "patina-sandbox-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the sandbox: %w", err)
 	}
-	server, err := sandbox.New(sandbox.Options{Dir: opts.dir, AccountID: opts.account, Token: opts.token, Now: a.host.now})
+	defer func() { _ = os.RemoveAll(dir) }() // a temporary folder's rest is the system's
+	server, err := sandbox.New(sandbox.Options{Dir: dir, AccountID: opts.account, Token: opts.token, Now: a.host.now})
 	if err != nil {
 		return fmt.Errorf("make the sandbox: %w", err)
 	}
