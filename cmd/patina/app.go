@@ -121,6 +121,9 @@ func (a *app) engine(ctx context.Context, n needs) (*engine.Engine, func() error
 	if opts.Store, err = a.openStore(ctx, cfg, log); err != nil {
 		return nil, nil, err
 	}
+	if a.host.wrapStore != nil {
+		opts.Store = a.host.wrapStore(opts.Store)
+	}
 	done := func() error { return nil }
 	if n.catalog {
 		opts.Catalog, opts.CatalogErr = a.openCatalog(ctx, cfg)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/store"
 )
 
 // host is everything outside the program that it may touch: streams,
@@ -25,4 +26,8 @@ type host struct {
 	alive    func(pid int) bool
 	now      func() time.Time
 	newRunID func() backup.RunID
+	// wrapStore puts something between the engine and its store, such as a
+	// test that kills the process at a named call; nil leaves the store as it
+	// is.
+	wrapStore func(store.Store) store.Store
 }
