@@ -17,6 +17,7 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/d1"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/seal"
 	"github.com/AutumnsGrove/patina/pkg/store"
 	"github.com/AutumnsGrove/patina/pkg/store/dirstore"
 	"github.com/AutumnsGrove/patina/pkg/store/s3store"
@@ -98,6 +99,8 @@ func (a *app) noColor() bool {
 type needs struct {
 	store, d1, catalog bool
 	observer           engine.Observer
+	// identity is the file of a private key, beside that of the configuration.
+	identity string
 }
 
 // engine opens what is needed and wires it together. The caller calls the
@@ -109,10 +112,14 @@ func (a *app) engine(ctx context.Context, n needs) (*engine.Engine, func() error
 	}
 	log := a.logger()
 	for _, p := range cfg.Check() {
+		if p.Severity != config.SeverityError {
+			continue
+		}
 		log.Warn("configuration", "key", p.Key, "origin", p.Origin, "problem", p.Text)
 	}
 	opts := a.engineOptions(cfg, log)
 	opts.Observer = n.observer
+	opts.Identities = a.identities(cfg, n.identity)
 	if n.d1 {
 		if opts.D1, err = a.openD1(ctx, cfg, log); err != nil {
 			return nil, nil, err
@@ -145,8 +152,8 @@ func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options
 		Nightly:  cfg.Schedule.Nightly, Weekly: cfg.Schedule.Weekly,
 		Concurrency:   cfg.Backup.Concurrency,
 		ExportTimeout: cfg.Backup.ExportTimeout, Deadline: cfg.Backup.Deadline,
-		Compression: cfg.Backup.Compression,
-		Host:        a.host.name, Process: a.host.pid, Alive: a.host.alive,
+		Packing: seal.Packing{Compression: cfg.Backup.Compression, Recipients: cfg.Backup.Recipients},
+		Host:    a.host.name, Process: a.host.pid, Alive: a.host.alive,
 		Tool: "patina " + buildVersion(), Version: buildVersion(),
 		Now: a.host.now, NewRunID: a.host.newRunID, Log: log,
 	}

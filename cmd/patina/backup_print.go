@@ -6,8 +6,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
@@ -96,7 +94,7 @@ func (a *app) backupTable(r engine.BackupResult) error {
 		row := []string{d.Database.Name, string(d.Outcome), "", "", "", "", ""}
 		if m := d.Manifest; m != nil {
 			row[2], row[3] = size(m.Plain.Bytes), size(m.Object.Stored.Bytes)
-			row[4] = humanize.Comma(m.Rows())
+			row[4] = rows(*m)
 			row[6] = m.Object.Key
 		}
 		if d.Outcome == engine.OutcomeDone {
@@ -152,21 +150,20 @@ type backupJSON struct {
 }
 
 type databaseJSON struct {
-	Name        string           `json:"name"`
-	ID          string           `json:"id,omitempty"`
-	Result      engine.Outcome   `json:"result"`
-	Attempts    int              `json:"attempts"`
-	Error       string           `json:"error,omitempty"`
-	LiveBytes   int64            `json:"liveBytes,omitempty"`
-	PlainBytes  int64            `json:"plainBytes,omitempty"`
-	StoredBytes int64            `json:"storedBytes,omitempty"`
-	Rows        int64            `json:"rows,omitempty"`
-	Manifest    string           `json:"manifest,omitempty"`
-	Object      string           `json:"object,omitempty"`
-	SHA256      string           `json:"sha256,omitempty"`
-	Fidelity    backup.Fidelity  `json:"fidelity,omitempty"`
-	Findings    []backup.Finding `json:"findings,omitempty"`
-	Duration    string           `json:"duration,omitempty"`
+	Name        string          `json:"name"`
+	ID          string          `json:"id,omitempty"`
+	Result      engine.Outcome  `json:"result"`
+	Attempts    int             `json:"attempts"`
+	Error       string          `json:"error,omitempty"`
+	LiveBytes   int64           `json:"liveBytes,omitempty"`
+	PlainBytes  int64           `json:"plainBytes,omitempty"`
+	StoredBytes int64           `json:"storedBytes,omitempty"`
+	Manifest    string          `json:"manifest,omitempty"`
+	Object      string          `json:"object,omitempty"`
+	Encrypted   bool            `json:"encrypted,omitempty"`
+	Fidelity    backup.Fidelity `json:"fidelity,omitempty"`
+	Duration    string          `json:"duration,omitempty"`
+	contentJSON
 }
 
 func backupDocument(r engine.BackupResult, kinds []fault.Kind) backupJSON {
@@ -204,9 +201,9 @@ func databaseDocument(d engine.DatabaseResult) databaseJSON {
 		doc.Error = oneLine(d.Err)
 	}
 	if m := d.Manifest; m != nil {
-		doc.PlainBytes, doc.StoredBytes, doc.Rows = m.Plain.Bytes, m.Object.Stored.Bytes, m.Rows()
-		doc.Object, doc.SHA256 = m.Object.Key, m.Plain.SHA256
-		doc.Fidelity, doc.Findings = m.Fidelity, m.Findings
+		doc.PlainBytes, doc.StoredBytes = m.Plain.Bytes, m.Object.Stored.Bytes
+		doc.Object, doc.Encrypted = m.Object.Key, m.Encrypted()
+		doc.Fidelity, doc.contentJSON = m.Fidelity, contentDocument(*m)
 		doc.Duration = duration(d.Took)
 	}
 	return doc

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,9 @@ func newConfigCmd(a *app) *cobra.Command {
 			Use:   "check",
 			Short: "Check the configuration: every key, every secret, every permission of a file",
 			Long: `Check the configuration without touching the network: unknown keys, bad values,
-secrets that cannot be read, and files that others may read.`,
+secrets that cannot be read, and files that others may read. Warnings are told and
+fail nothing: a single recipient of encrypted dumps, an identity on the host that
+takes them.`,
 			Example: "  patina config check\n  patina config check --config /etc/patina/patina.yaml -o json",
 			Args:    cobra.NoArgs,
 			RunE:    func(cmd *cobra.Command, _ []string) error { return runConfigCheck(cmd.Context(), a) },
@@ -65,20 +68,25 @@ func runConfigCheck(ctx context.Context, a *app) error {
 		return err
 	}
 	problems := cfg.Check()
+	doc := checkDocument(cfg, problems)
 	if a.json() {
-		if err := writeJSON(a.host.out, checkDocument(cfg, problems)); err != nil {
+		if err := writeJSON(a.host.out, doc); err != nil {
 			return err
 		}
-		if len(problems) > 0 {
+		if !doc.OK {
 			return &kindsError{[]fault.Kind{fault.Usage}}
 		}
 		return nil
 	}
-	if len(problems) > 0 {
-		errs := make([]error, len(problems))
-		for i, p := range problems {
-			errs[i] = fault.New(fault.Usage, p.Hint, "%s: %s: %s", p.Origin, p.Key, p.Text)
+	var errs []error
+	for _, p := range problems {
+		if p.Severity == config.SeverityWarning {
+			a.say(fmt.Sprintf("patina: warning: %s: %s: %s", p.Origin, p.Key, p.Text))
+			continue
 		}
+		errs = append(errs, fault.New(fault.Usage, p.Hint, "%s: %s: %s", p.Origin, p.Key, p.Text))
+	}
+	if len(errs) > 0 {
 		return fault.Wrap(fault.Usage, "", errors.Join(errs...))
 	}
 	_, err = fmt.Fprintf(a.host.out, "%s is in order\n", cfg.File)
@@ -92,5 +100,6 @@ type checkJSON struct {
 }
 
 func checkDocument(cfg *config.Config, problems []config.Problem) checkJSON {
-	return checkJSON{File: cfg.File, OK: len(problems) == 0, Problems: append([]config.Problem{}, problems...)}
+	failing := slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Severity == config.SeverityError })
+	return checkJSON{File: cfg.File, OK: !failing, Problems: append([]config.Problem{}, problems...)}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,8 @@ type downloadOptions struct {
 	raw   bool
 	jobID string
 	force bool
+	// identity is the file of a private key.
+	identity string
 }
 
 func newDownloadCmd(a *app) *cobra.Command {
@@ -33,11 +36,15 @@ func newDownloadCmd(a *app) *cobra.Command {
 byte. DATE is 2024-12-08 (the newest good backup of that day), 2024-12-08T10:15
 (the newest of that day up to that minute, UTC) or latest.
 
+An encrypted dump is opened with the identity of the configuration, or with that
+of --identity.
+
 Without --file the dump goes to stdout; on a terminal it goes into a file named
 after database and time instead.`,
 		Example: `  patina download latest groveauth
   patina download 2024-12-08 groveauth -f groveauth.sql
-  patina download 2024-12-08T10:15 groveauth -f - | sqlite3 groveauth.db`,
+  patina download 2024-12-08T10:15 groveauth -f - | sqlite3 groveauth.db
+  patina download latest groveauth --identity ~/patina-key.txt`,
 		GroupID:           groupDaily,
 		Args:              exactly("DATE", "DB"),
 		ValidArgsFunction: a.completeDateThenDatabase,
@@ -47,7 +54,8 @@ after database and time instead.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.file, "file", "f", "", "write to `FILE`, or to stdout for -")
-	flags.BoolVar(&opts.raw, "raw", false, "the stored bytes as they are, compressed or not")
+	flags.BoolVar(&opts.raw, "raw", false, "the stored bytes as they are, compressed and encrypted or not")
+	flags.StringVar(&opts.identity, "identity", "", "open an encrypted dump with the private key in `FILE` (age or SSH)")
 	flags.StringVar(&opts.jobID, "job", "", "the backup of this job `ID`, good or not")
 	flags.BoolVar(&opts.force, "force", false, "replace FILE if it exists")
 	return cmd
@@ -59,7 +67,7 @@ func runDownload(ctx context.Context, a *app, opts downloadOptions, dateText, da
 		return err
 	}
 	progress := a.newProgress()
-	eng, closeEngine, err := a.engine(ctx, needs{store: true, observer: progress})
+	eng, closeEngine, err := a.engine(ctx, needs{store: true, observer: progress, identity: opts.identity})
 	if err != nil {
 		return err
 	}
@@ -67,6 +75,11 @@ func runDownload(ctx context.Context, a *app, opts downloadOptions, dateText, da
 	choice, err := eng.Choose(ctx, date, database, opts.jobID)
 	if err != nil {
 		return err
+	}
+	if !opts.raw {
+		if choice.Entry, err = eng.Open(ctx, choice.Entry); err != nil {
+			return err
+		}
 	}
 	target := opts.target(a, choice)
 	fetch := func(w io.Writer) error { return eng.Download(ctx, choice.Entry, w) }
@@ -97,7 +110,8 @@ func (o downloadOptions) target(a *app, choice engine.Choice) string {
 	m := choice.Manifest
 	name := m.Database.Name + "-" + m.StartedAt.UTC().Format("20060102T150405Z") + ".sql"
 	if o.raw {
-		name += m.Object.Compression.Extension()
+		_, ext, _ := strings.Cut(m.Object.Key, ".sql")
+		name += ext
 	}
 	return name
 }
@@ -150,8 +164,12 @@ func (a *app) printDownload(choice engine.Choice, target string) error {
 		}{target, entryDocument(choice.Entry), entryDocuments(choice.Others)})
 	}
 	m := choice.Manifest
-	a.say(fmt.Sprintf("%s of %s (job %s): %s, %d rows, SHA-256 verified",
-		m.Database.Name, moment(m.StartedAt), m.JobID, size(m.Plain.Bytes), m.Rows()))
+	content := ""
+	if !sealed(m) {
+		content = fmt.Sprintf(", %s rows", rows(m))
+	}
+	a.say(fmt.Sprintf("%s of %s (job %s): %s%s, SHA-256 verified",
+		m.Database.Name, moment(m.StartedAt), m.JobID, size(m.Plain.Bytes), content))
 	if target != "-" {
 		a.say("written to " + target)
 	}

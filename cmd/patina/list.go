@@ -11,6 +11,7 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
 )
 
 // listOptions are the flags of "patina list".
@@ -94,7 +95,7 @@ func (a *app) printList(result engine.ListResult) error {
 	for _, e := range result.Entries {
 		m := e.Manifest
 		t.add(moment(m.StartedAt), m.Database.Name, size(m.Plain.Bytes), size(m.Object.Stored.Bytes),
-			humanize.Comma(m.Rows()), string(m.Trigger), state(e), m.JobID)
+			rows(m), string(m.Trigger), state(e), m.JobID)
 	}
 	if len(result.Entries) == 0 {
 		a.say("no backups")
@@ -109,6 +110,18 @@ func (a *app) printList(result engine.ListResult) error {
 	}
 	return nil
 }
+
+// rows is the number of rows for people: what a sealed manifest does not tell is
+// said so.
+func rows(m manifest.Backup) string {
+	if sealed(m) {
+		return "sealed"
+	}
+	return humanize.Comma(m.Rows())
+}
+
+// sealed says whether a manifest tells nothing of what the dump holds.
+func sealed(m manifest.Backup) bool { return m.Encrypted() && m.Tables == nil }
 
 // state is what an operator needs to know of a backup in a word or two.
 func state(e engine.Entry) string {
@@ -132,27 +145,44 @@ type listJSON struct {
 }
 
 type entryJSON struct {
-	Kind        string           `json:"kind"`
-	Date        string           `json:"date"`
-	TakenAt     time.Time        `json:"takenAt"`
-	Database    string           `json:"database"`
-	DatabaseID  string           `json:"databaseId"`
-	JobID       string           `json:"jobId"`
-	Trigger     backup.Trigger   `json:"trigger"`
-	Reason      string           `json:"reason,omitempty"`
-	Good        bool             `json:"good"`
-	Failed      string           `json:"failed,omitempty"`
-	Fidelity    backup.Fidelity  `json:"fidelity"`
-	Findings    []backup.Finding `json:"findings"`
-	PlainBytes  int64            `json:"plainBytes"`
-	StoredBytes int64            `json:"storedBytes"`
-	Compression string           `json:"compression"`
-	Tables      int              `json:"tables"`
-	Rows        int64            `json:"rows"`
-	SHA256      string           `json:"sha256"`
-	Bookmark    string           `json:"bookmark,omitempty"`
-	Manifest    string           `json:"manifest"`
-	Object      string           `json:"object"`
+	Kind        string          `json:"kind"`
+	Date        string          `json:"date"`
+	TakenAt     time.Time       `json:"takenAt"`
+	Database    string          `json:"database"`
+	DatabaseID  string          `json:"databaseId"`
+	JobID       string          `json:"jobId"`
+	Trigger     backup.Trigger  `json:"trigger"`
+	Reason      string          `json:"reason,omitempty"`
+	Good        bool            `json:"good"`
+	Failed      string          `json:"failed,omitempty"`
+	Fidelity    backup.Fidelity `json:"fidelity"`
+	PlainBytes  int64           `json:"plainBytes"`
+	StoredBytes int64           `json:"storedBytes"`
+	Compression string          `json:"compression"`
+	Encrypted   bool            `json:"encrypted"`
+	Recipients  []string        `json:"recipients,omitempty"`
+	contentJSON
+	Bookmark string `json:"bookmark,omitempty"`
+	Manifest string `json:"manifest"`
+	Object   string `json:"object"`
+}
+
+// contentJSON is what is left out of a backup whose manifest is sealed.
+type contentJSON struct {
+	Findings []backup.Finding `json:"findings,omitzero"`
+	Tables   *int             `json:"tables,omitempty"`
+	Rows     *int64           `json:"rows,omitempty"`
+	SHA256   string           `json:"sha256,omitempty"`
+}
+
+func contentDocument(m manifest.Backup) contentJSON {
+	if sealed(m) {
+		return contentJSON{}
+	}
+	tables, rows := len(m.Tables), m.Rows()
+	return contentJSON{
+		Findings: append([]backup.Finding{}, m.Findings...), Tables: &tables, Rows: &rows, SHA256: m.Plain.SHA256,
+	}
 }
 
 type strayJSON struct {
@@ -174,9 +204,9 @@ func entryDocument(e engine.Entry) entryJSON {
 	return entryJSON{
 		Kind: "daily", Date: e.Name.Day.Format(time.DateOnly), TakenAt: m.StartedAt,
 		Database: m.Database.Name, DatabaseID: m.Database.ID, JobID: m.JobID, Trigger: m.Trigger, Reason: m.Reason,
-		Good: e.Good(), Failed: e.Failed, Fidelity: m.Fidelity, Findings: append([]backup.Finding{}, m.Findings...),
+		Good: e.Good(), Failed: e.Failed, Fidelity: m.Fidelity,
 		PlainBytes: m.Plain.Bytes, StoredBytes: m.Object.Stored.Bytes, Compression: string(m.Object.Compression),
-		Tables: len(m.Tables), Rows: m.Rows(), SHA256: m.Plain.SHA256, Bookmark: m.Export.Bookmark,
+		Encrypted: m.Encrypted(), Recipients: m.Object.Recipients, contentJSON: contentDocument(m), Bookmark: m.Export.Bookmark,
 		Manifest: e.Key, Object: m.Object.Key,
 	}
 }

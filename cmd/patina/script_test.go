@@ -83,6 +83,7 @@ func TestScripts(t *testing.T) {
 			"subst":   cmdSubst,
 			"damage":  cmdDamage,
 			"hold":    cmdHold,
+			"keygen":  cmdKeygen,
 		},
 		Condition: func(string) (bool, error) { return false, errors.New("scripts have no conditions") },
 	})

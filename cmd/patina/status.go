@@ -73,7 +73,7 @@ func (a *app) printStatus(s engine.StatusResult) error {
 		row := []string{d.Name, "never backed up", "", "", fmt.Sprint(d.Backups), d.LastError}
 		if d.Newest != nil {
 			m := d.Newest.Manifest
-			row[1], row[2], row[3] = moment(m.StartedAt), age(s.Now.Sub(m.StartedAt)), size(m.Plain.Bytes)
+			row[1], row[2], row[3] = moment(m.StartedAt), ageOf(s.Now.Sub(m.StartedAt)), size(m.Plain.Bytes)
 		}
 		t.add(row...)
 	}
@@ -116,8 +116,8 @@ func tally(job *catalog.Job) (ok, failed int, bytes int64) {
 	return ok, failed, bytes
 }
 
-// age is a time span in the unit that matters.
-func age(d time.Duration) string {
+// ageOf is a time span in the unit that matters.
+func ageOf(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return "now"

@@ -10,9 +10,20 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/secret"
 )
 
-// Problem is something that is allowed and unwise: an error of `patina config
-// check`, a warning of every other command. It never costs a backup.
+// Severity is how much a Problem matters.
+type Severity string
+
+// The severities: an error of `patina config check` is a warning of every other
+// command; a warning is told by `config check` alone, and fails nothing.
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+)
+
+// Problem is something that is allowed and unwise. It never costs a backup.
 type Problem struct {
+	Severity Severity `json:"severity"`
+
 	Key    string `json:"key"`
 	Origin string `json:"origin"`
 	Text   string `json:"text"`
@@ -40,8 +51,13 @@ func (c *Config) CheckComplete(ctx context.Context) error {
 	if len(c.Databases.Entries) == 0 {
 		databases = notSet("databases")
 	}
-	return errors.Join(account, token, databases, store, credentials, catalog)
+	_, identity := c.Backup.Identity(ctx, neverAsked)
+	return errors.Join(account, token, databases, store, credentials, catalog, identity)
 }
+
+// neverAsked stands for a person at a check that needs no passphrase: the key is
+// read, not used.
+func neverAsked() ([]byte, error) { return nil, errors.New("no passphrase at hand") }
 
 // exposed are the files with a secret in them that other users can read: the
 // configuration itself where it holds a literal, and every file: of a secret.
@@ -65,7 +81,7 @@ func (c *Config) exposed() []Problem {
 		}
 		if secret.Exposed(path) {
 			nits = append(nits, Problem{
-				Key: d.key, Origin: g.at.String(),
+				Severity: SeverityError, Key: d.key, Origin: g.at.String(),
 				Text: what + " can be read by other users of this host",
 				Hint: "chmod 600 " + shellWord(path),
 			})
@@ -87,13 +103,17 @@ func holdsSecret(d definition, g *given) bool {
 // oddities are settings that do not go together.
 func (c *Config) oddities() []Problem {
 	var odd []Problem
-	add := func(key, text string) {
-		at := string(fromDefault)
-		if g := c.merged[key]; g != nil {
-			at = g.at.String()
+	tell := func(severity Severity) func(key, text string) {
+		return func(key, text string) {
+			at := string(fromDefault)
+			if g := c.merged[key]; g != nil {
+				at = g.at.String()
+			}
+			odd = append(odd, Problem{Severity: severity, Key: key, Origin: at, Text: text})
 		}
-		odd = append(odd, Problem{Key: key, Origin: at, Text: text})
 	}
+	add := tell(SeverityError)
+	c.keyCare(tell(SeverityWarning))
 	if c.Backup.Deadline < c.Backup.ExportTimeout {
 		add("backup.deadline", fmt.Sprintf("%s is shorter than backup.export_timeout, %s, which then never ends anything", c.Backup.Deadline, c.Backup.ExportTimeout))
 	}

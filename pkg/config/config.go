@@ -36,6 +36,11 @@ type Backup struct {
 	// ExportTimeout bounds silence; Deadline bounds one database.
 	ExportTimeout, Deadline time.Duration
 	Compression             seal.Compression
+	// Recipients are the public keys that dumps are encrypted to; zero where
+	// they are not encrypted.
+	Recipients seal.Recipients
+
+	identity lazySecret
 }
 
 // Schedule holds cron expressions of five fields, in UTC.

@@ -180,10 +180,10 @@ func (d *decoder) value(def definition, line int, node *yaml.Node) {
 // mapping with name or glob, and priority.
 func (d *decoder) item(def definition, node *yaml.Node) (item, bool) {
 	it := item{at: d.at(node.Line)}
-	if node.Kind != yaml.MappingNode || def.shape == globs {
+	if node.Kind != yaml.MappingNode || def.shape != entries {
 		text, wrong := textOf(node)
 		if wrong != "" {
-			d.add(node.Line, def.key, "want a name or a glob, found "+wrong)
+			d.add(node.Line, def.key, "want "+def.shape.item()+", found "+wrong)
 			return item{}, false
 		}
 		it.pattern = text

@@ -16,9 +16,18 @@ const (
 	scalar shape = "a single value"
 	// entries is a list of names, or of mappings with name and priority.
 	entries shape = "a list"
-	// globs is a list of texts.
-	globs shape = "a list of texts"
+	// globs is a list of globs; texts is one of any other texts.
+	globs shape = "a list of globs"
+	texts shape = "a list of texts"
 )
+
+// item is what one of a list looks like.
+func (s shape) item() string {
+	if s == texts {
+		return "a text"
+	}
+	return "a name or a glob"
+}
 
 // definition is all there is to know about one key.
 type definition struct {
@@ -124,6 +133,11 @@ func backupKeys() []definition {
 		{
 			key: "backup.compression", shape: scalar, fallback: string(seal.None),
 			set: value(seal.ParseCompression, func(c *Config) *seal.Compression { return &c.Backup.Compression }),
+		},
+		{key: recipientsKey, shape: texts, set: setRecipients},
+		{
+			key: identityKey, shape: scalar, secret: true, show: shownSecret,
+			set: lazily(func(c *Config) *lazySecret { return &c.Backup.identity }),
 		},
 	}
 }

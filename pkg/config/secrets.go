@@ -22,7 +22,16 @@ type lazySecret struct {
 // resolve reads the secret; the zero String where none was given. The error
 // names key and place, and is of kind fault.Usage unless the context ended.
 func (l lazySecret) resolve(ctx context.Context, key string) (secret.String, error) {
-	got, err := l.resolver.Resolve(ctx, l.place)
+	return l.resolveBy(ctx, key, l.resolver.Resolve)
+}
+
+// resolveText is resolve for a secret of several lines.
+func (l lazySecret) resolveText(ctx context.Context, key string) (secret.String, error) {
+	return l.resolveBy(ctx, key, l.resolver.ResolveText)
+}
+
+func (l lazySecret) resolveBy(ctx context.Context, key string, read func(context.Context, secret.Source) (secret.String, error)) (secret.String, error) {
+	got, err := read(ctx, l.place)
 	switch {
 	case err == nil:
 		return got, nil

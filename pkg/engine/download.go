@@ -5,18 +5,63 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/fault"
 	"github.com/AutumnsGrove/patina/pkg/seal"
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
 
+// Open is an entry with what its manifest tells only to those who can open the
+// dump; one that is not encrypted is returned as it is.
+func (e *Engine) Open(ctx context.Context, entry Entry) (Entry, error) {
+	if !entry.Manifest.Encrypted() {
+		return entry, nil
+	}
+	identities, err := e.identities(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	opened, err := entry.Manifest.Open(identities)
+	switch {
+	case errors.Is(err, seal.ErrNoIdentity):
+		return Entry{}, fault.Wrap(fault.Usage, "name the file of a private key with --identity, or set backup.encryption.identity",
+			fmt.Errorf("%s: %w; its recipients are %s", entry.ID(), err, recipientsOf(entry)))
+	case errors.Is(err, seal.ErrOtherIdentity):
+		return Entry{}, fault.Wrap(fault.Usage, "", fmt.Errorf("%s: %w; its recipients are %s", entry.ID(), err, recipientsOf(entry)))
+	case errors.Is(err, seal.ErrDamaged):
+		return Entry{}, fault.Wrap(fault.Proof, "", fmt.Errorf("%s: the sealed part: %w", entry.Key, err))
+	case err != nil:
+		return Entry{}, fmt.Errorf("%s: %w", entry.ID(), err)
+	}
+	entry.Manifest = opened
+	return entry, nil
+}
+
+func recipientsOf(entry Entry) string {
+	return strings.Join(entry.Manifest.Object.Recipients, ", ")
+}
+
+func (e *Engine) identities(ctx context.Context) (seal.Identities, error) {
+	if e.opts.Identities == nil {
+		return seal.Identities{}, nil
+	}
+	return e.opts.Identities(ctx)
+}
+
 // Download writes the plain dump of a backup to dst, held against its
 // manifest to the last byte. When it returns an error, what dst got must not
-// be used.
+// be used. An encrypted one has to be opened before: see Open.
 func (e *Engine) Download(ctx context.Context, entry Entry, dst io.Writer) error {
+	var by seal.Identities
+	if entry.Manifest.Encrypted() {
+		var err error
+		if by, err = e.identities(ctx); err != nil {
+			return err
+		}
+	}
 	return e.fetch(ctx, entry, func(body io.Reader) error {
-		reader, err := seal.NewReader(body, entry.Manifest.Expect())
+		reader, err := seal.NewReader(body, entry.Manifest.Expect(), by)
 		if err != nil {
 			return err
 		}
@@ -34,7 +79,7 @@ func (e *Engine) DownloadRaw(ctx context.Context, entry Entry, dst io.Writer) er
 	stored := entry.Manifest.Object.Stored
 	expect := seal.Expect{Compression: seal.None, Stored: stored, Plain: stored}
 	return e.fetch(ctx, entry, func(body io.Reader) error {
-		reader, err := seal.NewReader(body, expect)
+		reader, err := seal.NewReader(body, expect, seal.Identities{})
 		if err != nil {
 			return err
 		}

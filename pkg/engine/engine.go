@@ -35,7 +35,11 @@ type Options struct {
 	// ExportTimeout bounds silence; Deadline bounds one database.
 	ExportTimeout time.Duration
 	Deadline      time.Duration
-	Compression   seal.Compression
+	// Packing is what is done to dumps before they are stored.
+	Packing seal.Packing
+	// Identities reads the private keys that open encrypted dumps; nil where
+	// there are none. It is asked when a dump turns out to need them.
+	Identities func(context.Context) (seal.Identities, error)
 
 	// Pause is how long to wait before a try, given how many failed before;
 	// nil means 2 s, and twice as long each time.

@@ -116,7 +116,7 @@ func (b *bench) host(change func(*engine.Options)) *engine.Engine {
 		Select:   func(names []string) ([]string, []string) { return slices.Clone(names), nil },
 		Excluded: func(string) bool { return false },
 		Nightly:  "0 3 * * *", Weekly: "0 4 * * 0", Concurrency: 2,
-		ExportTimeout: 5 * time.Second, Deadline: time.Minute, Compression: seal.None,
+		ExportTimeout: 5 * time.Second, Deadline: time.Minute, Packing: seal.Packing{Compression: seal.None},
 		Host: fmt.Sprintf("host-%d", n), Process: int(n), Tool: "patina test", Version: "test",
 		Now:      b.now,
 		NewRunID: func() backup.RunID { return backup.RunID(fmt.Sprintf("%02x%02x", 0xa0+n, runs.Add(1))) },

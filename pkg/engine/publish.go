@@ -30,12 +30,18 @@ func (r *backupRun) try(ctx context.Context, t *task) error {
 	if err != nil {
 		return fmt.Errorf("look at the object's key: %w", err)
 	}
-	p, err := r.pull(ctx, t, dumped, object.Object(r.e.opts.Compression.Extension()))
+	p, err := r.pull(ctx, t, dumped, object.Object(r.e.opts.Packing.Extension()))
 	if err != nil {
 		return err
 	}
 	r.observe(t, PhasePublishing, p.plain.Bytes, p.plain.Bytes, "")
-	return r.publish(ctx, t, at, r.describe(t, dumped, p))
+	m := r.describe(t, dumped, p)
+	if to := r.e.opts.Packing.Recipients; !to.IsZero() {
+		if m, err = m.Seal(to); err != nil {
+			return err
+		}
+	}
+	return r.publish(ctx, t, at, m)
 }
 
 // locate asks D1 where the database runs, which its listing does not tell. A
@@ -81,7 +87,7 @@ func (r *backupRun) describe(t *task, dumped d1.Dump, p pulled) manifest.Backup 
 		Object: manifest.Object{
 			Key: p.receipt.Key, Stored: p.stored, ETag: p.receipt.ETag,
 			PartBytes: p.receipt.PartBytes, Parts: p.receipt.Parts,
-			Compression: r.e.opts.Compression,
+			Compression: r.e.opts.Packing.Compression,
 		},
 		// Nothing is withheld from the dump yet, so what D1 sent and what a
 		// restore gets are the same bytes, hashed once.

@@ -85,7 +85,7 @@ func (r *backupRun) pull(ctx context.Context, t *task, dumped d1.Dump, key strin
 		produced <- err
 	}()
 	receipt, putErr := r.e.opts.Store.Put(ctx, key, pipeOut, store.PutOptions{
-		ContentType: r.e.opts.Compression.ContentType(),
+		ContentType: r.e.opts.Packing.ContentType(),
 	})
 	if putErr != nil {
 		putErr = &sinkError{fmt.Errorf("store %s: %w", key, putErr)}
@@ -122,7 +122,7 @@ func cause(produceErr, putErr error) error {
 
 // produce reads the dump, scans it, and packs it into dst.
 func (r *backupRun) produce(ctx context.Context, t *task, body io.Reader, dst io.Writer, p *pulled) error {
-	packer, err := seal.NewWriter(dst, r.e.opts.Compression)
+	packer, err := seal.NewWriter(dst, r.e.opts.Packing)
 	if err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (r *backupRun) objectName(ctx context.Context, t *task, at time.Time) (back
 	if !r.job.IsNight() || t.attempts > 1 || !r.conditions.Single || !r.conditions.Multipart {
 		return own, nil
 	}
-	_, err := r.e.opts.Store.Stat(ctx, name.Object(r.e.opts.Compression.Extension()))
+	_, err := r.e.opts.Store.Stat(ctx, name.Object(r.e.opts.Packing.Extension()))
 	if errors.Is(err, store.ErrNotFound) {
 		return name, nil
 	}

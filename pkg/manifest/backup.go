@@ -27,20 +27,27 @@ type Backup struct {
 
 	Export Export `json:"export"`
 	Object Object `json:"object"`
-	// Plain is the dump as it is got back: unpacked.
+	// Plain is the dump as it is got back: unpacked. Of an encrypted dump only
+	// its length is told, until Open.
 	Plain seal.Sum `json:"plain"`
 	// Source is what D1 sent; it differs from Plain where a dump was repaired.
 	Source seal.Sum `json:"source"`
 
-	Tables  []backup.Table  `json:"tables"`
-	Objects []backup.Object `json:"objects"`
+	// What follows is what the dump holds. The manifest of an encrypted dump
+	// tells none of it, until Open.
+	Tables  []backup.Table  `json:"tables,omitzero"`
+	Objects []backup.Object `json:"objects,omitzero"`
 	// Statements is how many the dump has; LongestStatement is in bytes.
-	Statements       int64 `json:"statements"`
-	LongestStatement int64 `json:"longestStatement"`
+	Statements       int64 `json:"statements,omitempty"`
+	LongestStatement int64 `json:"longestStatement,omitempty"`
 
-	Fidelity backup.Fidelity  `json:"fidelity"`
-	Findings []backup.Finding `json:"findings"`
+	Fidelity backup.Fidelity `json:"fidelity"`
+	// Findings are told like what the dump holds.
+	Findings []backup.Finding `json:"findings,omitzero"`
 	Proof    Proof            `json:"proof"`
+	// Sealed is what could betray the content of an encrypted dump, encrypted
+	// to the same recipients; nil for a dump that is not encrypted.
+	Sealed []byte `json:"sealed,omitempty"`
 }
 
 // Export tells how the dump was got out of D1.
@@ -62,6 +69,9 @@ type Object struct {
 	PartBytes   int64            `json:"partBytes"`
 	Parts       int              `json:"parts"`
 	Compression seal.Compression `json:"compression"`
+	// Recipients are the public keys that the object is encrypted to; empty
+	// for one that is not.
+	Recipients []string `json:"recipients,omitempty"`
 }
 
 // Proof tells what was checked of a backup by the time its manifest was
@@ -75,8 +85,13 @@ type Proof struct {
 
 // Expect is what reading the object back must find.
 func (b Backup) Expect() seal.Expect {
-	return seal.Expect{Compression: b.Object.Compression, Stored: b.Object.Stored, Plain: b.Plain}
+	return seal.Expect{
+		Compression: b.Object.Compression, Encrypted: b.Encrypted(), Stored: b.Object.Stored, Plain: b.Plain,
+	}
 }
+
+// Encrypted says whether the dump is encrypted.
+func (b Backup) Encrypted() bool { return len(b.Object.Recipients) > 0 }
 
 // Rows is the number of rows in all tables.
 func (b Backup) Rows() int64 {
@@ -90,7 +105,9 @@ func (b Backup) Rows() int64 {
 func (Backup) format() Format { return FormatBackup }
 
 func (b Backup) filled() Backup {
-	b.Tables, b.Objects, b.Findings = filledList(b.Tables), filledList(b.Objects), filledList(b.Findings)
+	if !b.Encrypted() {
+		b.Tables, b.Objects, b.Findings = filledList(b.Tables), filledList(b.Objects), filledList(b.Findings)
+	}
 	return b
 }
 
@@ -111,7 +128,12 @@ func (b Backup) check() error {
 	if _, err := seal.ParseCompression(string(b.Object.Compression)); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, checkSum("object.stored", b.Object.Stored), checkSum("plain", b.Plain))
+	errs = append(errs, checkSum("object.stored", b.Object.Stored))
+	if b.Encrypted() {
+		errs = append(errs, b.checkSealed())
+	} else {
+		errs = append(errs, checkSum("plain", b.Plain))
+	}
 	return errors.Join(errs...)
 }
 

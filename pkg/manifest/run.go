@@ -16,6 +16,8 @@ type Begin struct {
 	// of Go's path.Match. An object without a manifest that no begin record
 	// announces is foreign, and is never removed.
 	Writes []string `json:"writes"`
+	// Databases are those that the run is about.
+	Databases []backup.Database `json:"databases,omitempty"`
 }
 
 func (Begin) format() Format { return FormatBegin }
@@ -34,6 +36,8 @@ type End struct {
 	EndedAt time.Time  `json:"endedAt"`
 	// Status is the run's, in the catalogue's words.
 	Status string `json:"status"`
+	// Message is the run's first error, in words.
+	Message string `json:"message,omitempty"`
 	// Only is what the run was limited to on its command line; without it the
 	// run was about every configured database.
 	Only    []string `json:"only,omitempty"`
@@ -57,6 +61,15 @@ type Result struct {
 	Status   string `json:"status"`
 	Error    string `json:"error,omitempty"`
 	Attempts int    `json:"attempts"`
+	// ManifestKey names the database's backup in this job, and RunID the run
+	// that took it; empty where there is none.
+	ManifestKey string       `json:"manifestKey,omitempty"`
+	RunID       backup.RunID `json:"runId,omitempty"`
+	// PlainBytes and StoredBytes are that backup's sizes.
+	PlainBytes  int64     `json:"plainBytes,omitempty"`
+	StoredBytes int64     `json:"storedBytes,omitempty"`
+	StartedAt   time.Time `json:"startedAt,omitzero"`
+	EndedAt     time.Time `json:"endedAt,omitzero"`
 	// Manifest is the one this run wrote; nil where it wrote none.
 	Manifest *Written `json:"manifest,omitempty"`
 }

@@ -14,12 +14,12 @@ import (
 
 func BenchmarkWriter(b *testing.B) {
 	plain := text(8 << 20)
-	for _, c := range seal.Compressions() {
-		b.Run(string(c), func(b *testing.B) {
+	for _, c := range packings(b) {
+		b.Run(c.String(), func(b *testing.B) {
 			b.SetBytes(int64(len(plain)))
 			var stored int64
 			for b.Loop() {
-				w, err := seal.NewWriter(io.Discard, c)
+				w, err := seal.NewWriter(io.Discard, c.Packing)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -57,15 +57,16 @@ func (c Compression) ContentType() string {
 	}
 }
 
-// CompressionOfKey tells the packing of an object from its key alone, for
-// objects that have no manifest.
-func CompressionOfKey(key string) Compression {
+// PackingOfKey tells from an object's key alone how it was packed, for objects
+// that have no manifest.
+func PackingOfKey(key string) (c Compression, encrypted bool) {
+	key, encrypted = strings.CutSuffix(key, sealedExtension)
 	for _, c := range []Compression{Gzip, Zstd} {
 		if strings.HasSuffix(key, c.Extension()) {
-			return c
+			return c, encrypted
 		}
 	}
-	return None
+	return None, encrypted
 }
 
 // gzipLevel is chosen by measurement: on dumps of the demo's databases this

@@ -8,6 +8,6 @@
 // in a clean end. The error is never a bare io.ErrUnexpectedEOF, which some
 // upload libraries take for a clean end.
 //
-// It is the one home of the compression libraries. It does not know what the
-// bytes mean or where they are kept.
+// It is the one home of the compression libraries and of age, the encryption.
+// It does not know what the bytes mean or where they are kept.
 package seal

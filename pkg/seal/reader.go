@@ -13,9 +13,14 @@ var ErrDamaged = errors.New("stored bytes are damaged")
 // Expect is what is known beforehand of a stored stream.
 type Expect struct {
 	Compression Compression
-	Stored      Sum
-	Plain       Sum
+	// Encrypted says that the stored bytes are encrypted with age.
+	Encrypted bool
+	Stored    Sum
+	Plain     Sum
 }
+
+// asStored says whether what is stored is what is read.
+func (e Expect) asStored() bool { return e.Compression == None && !e.Encrypted }
 
 // Reader unpacks a stored stream and holds it against what was recorded.
 type Reader struct {
@@ -26,17 +31,30 @@ type Reader struct {
 	err      error
 }
 
-// NewReader makes a Reader of src. Its Read returns io.EOF only when both
-// sides are as expected to the last byte. The caller closes it; src stays
-// open.
-func NewReader(src io.Reader, expect Expect) (*Reader, error) {
+// NewReader makes a Reader of src; the identities open it where it is
+// encrypted. Its Read returns io.EOF only when both sides are as expected to the
+// last byte. The caller closes it; src stays open. The error wraps ErrDamaged,
+// ErrNoIdentity or ErrOtherIdentity, or is the source's own.
+func NewReader(src io.Reader, expect Expect, identities Identities) (*Reader, error) {
 	source := &meteredReader{src: src, meter: newMeter()}
-	unpacker, err := expect.Compression.decompressor(source)
+	var packed io.Reader = source
+	if expect.Encrypted {
+		opened, err := identities.decryptor(source)
+		if errors.Is(err, ErrOtherIdentity) {
+			// A head that was damaged looks like one for somebody else.
+			return nil, errors.Join(finishedAs(source, "stored", expect.Stored), err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		packed = opened
+	}
+	unpacker, err := expect.Compression.decompressor(packed)
 	if err != nil {
 		return nil, damaged(source, err)
 	}
 	r := &Reader{expect: expect, source: source, unpacker: unpacker, plain: source.meter}
-	if expect.Compression != None {
+	if !expect.asStored() {
 		r.plain = newMeter()
 	}
 	return r, nil
@@ -68,27 +86,33 @@ func (r *Reader) Read(p []byte) (int, error) {
 
 // finish compares both sides and returns io.EOF if they are as expected.
 func (r *Reader) finish() error {
-	// The unpacker stops where its stream says it ends; whatever follows is
-	// counted here, and found to be too much.
-	if _, err := io.Copy(io.Discard, r.source); err != nil {
-		return fmt.Errorf("read stored bytes: %w", err)
+	if err := finishedAs(r.source, "stored", r.expect.Stored); err != nil {
+		return err
 	}
-	for _, side := range []struct {
-		name      string
-		got, want Sum
-	}{
-		{"stored", r.source.meter.sum(), r.expect.Stored},
-		{"plain", r.plain.sum(), r.expect.Plain},
-	} {
-		if side.got.Bytes != side.want.Bytes {
-			return fmt.Errorf("%w: %d %s bytes, want %d", ErrDamaged, side.got.Bytes, side.name, side.want.Bytes)
-		}
-		if side.got.SHA256 != side.want.SHA256 {
-			return fmt.Errorf("%w: SHA-256 of the %s bytes is %s, want %s",
-				ErrDamaged, side.name, side.got.SHA256, side.want.SHA256)
-		}
+	if err := compare("plain", r.plain.sum(), r.expect.Plain); err != nil {
+		return err
 	}
 	return io.EOF
+}
+
+// finishedAs reads a source to its end and compares it. The unpacker stops where
+// its stream says it ends; whatever follows is counted here, and found to be too
+// much.
+func finishedAs(source *meteredReader, side string, want Sum) error {
+	if _, err := io.Copy(io.Discard, source); err != nil {
+		return fmt.Errorf("read stored bytes: %w", err)
+	}
+	return compare(side, source.meter.sum(), want)
+}
+
+func compare(side string, got, want Sum) error {
+	if got.Bytes != want.Bytes {
+		return fmt.Errorf("%w: %d %s bytes, want %d", ErrDamaged, got.Bytes, side, want.Bytes)
+	}
+	if got.SHA256 != want.SHA256 {
+		return fmt.Errorf("%w: SHA-256 of the %s bytes is %s, want %s", ErrDamaged, side, got.SHA256, want.SHA256)
+	}
+	return nil
 }
 
 // Close frees the unpacker. It never fails: what is wrong with the stream is

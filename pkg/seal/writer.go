@@ -3,15 +3,19 @@ package seal
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"io"
+
+	"filippo.io/age"
 )
 
 // Sum is the length and the SHA-256 of a run of bytes.
 type Sum struct {
 	Bytes int64 `json:"bytes"`
-	// SHA256 is in lower-case hexadecimal, as sha256sum prints it.
-	SHA256 string `json:"sha256"`
+	// SHA256 is in lower-case hexadecimal, as sha256sum prints it; empty where
+	// it may not be told.
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // meter counts and hashes what is written to it.
@@ -32,9 +36,36 @@ func (m *meter) sum() Sum {
 	return Sum{Bytes: m.bytes, SHA256: hex.EncodeToString(m.hash.Sum(nil))}
 }
 
+// Packing is what is done to plain bytes before they are stored: compression,
+// and then encryption where there are recipients.
+type Packing struct {
+	Compression Compression
+	Recipients  Recipients
+}
+
+// Extension is what a stored object's key ends in, dots included.
+func (p Packing) Extension() string {
+	if p.Recipients.IsZero() {
+		return p.Compression.Extension()
+	}
+	return p.Compression.Extension() + sealedExtension
+}
+
+// ContentType is the media type of a dump packed so.
+func (p Packing) ContentType() string {
+	if p.Recipients.IsZero() {
+		return p.Compression.ContentType()
+	}
+	return "application/octet-stream"
+}
+
+// plain says whether what is stored is what was given.
+func (p Packing) plain() bool { return p.Compression == None && p.Recipients.IsZero() }
+
 // Writer packs plain bytes into dst.
 type Writer struct {
 	packer io.WriteCloser
+	sealer io.WriteCloser // nil without recipients
 	plain  *meter
 	stored *meter // the same as plain where nothing lies between them
 	closed bool
@@ -42,14 +73,22 @@ type Writer struct {
 
 // NewWriter makes a Writer. The caller must Close it after the last byte, and
 // must not after a failure: an archive without its end is then known as cut.
-func NewWriter(dst io.Writer, c Compression) (*Writer, error) {
+// With recipients, NewWriter itself writes the head of the encrypted stream.
+func NewWriter(dst io.Writer, p Packing) (*Writer, error) {
 	w := &Writer{plain: newMeter()}
 	w.stored = w.plain
-	if c != None {
+	if !p.plain() {
 		w.stored = newMeter()
 		dst = io.MultiWriter(w.stored, dst)
 	}
-	packer, err := c.compressor(dst)
+	if !p.Recipients.IsZero() {
+		sealer, err := age.Encrypt(dst, p.Recipients.keys...)
+		if err != nil {
+			return nil, fmt.Errorf("encrypt: %w", err)
+		}
+		w.sealer, dst = sealer, sealer
+	}
+	packer, err := p.Compression.compressor(dst)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +111,10 @@ func (w *Writer) Close() error {
 		return nil
 	}
 	w.closed = true
-	return w.packer.Close()
+	if err := w.packer.Close(); err != nil || w.sealer == nil {
+		return err
+	}
+	return w.sealer.Close()
 }
 
 // Plain is the sum of the bytes before packing. It is final after Close.

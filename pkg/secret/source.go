@@ -126,6 +126,16 @@ type Resolver struct {
 // way, the place and the cause, and never the value. A trailing newline of a
 // file, and white space around a command's output, are not part of the secret.
 func (r Resolver) Resolve(ctx context.Context, s Source) (String, error) {
+	return r.resolve(ctx, s, checkLine)
+}
+
+// ResolveText reads a secret that may have several lines, such as the file of a
+// private key; else it is Resolve.
+func (r Resolver) ResolveText(ctx context.Context, s Source) (String, error) {
+	return r.resolve(ctx, s, checkText)
+}
+
+func (r Resolver) resolve(ctx context.Context, s Source, check func(string) error) (String, error) {
 	if s.IsZero() {
 		return String{}, nil
 	}
@@ -169,15 +179,25 @@ func (r Resolver) path(p string) string {
 	return filepath.Join(r.Dir, p)
 }
 
-// check refuses what cannot be a token, a key or a password. A header or a
+// checkLine refuses what cannot be a token, a key or a password. A header or a
 // connection string with a newline in it fails far from here, and shows its
 // text there.
-func check(value string) error {
+func checkLine(value string) error {
+	if err := checkText(value); err != nil {
+		return err
+	}
+	if strings.ContainsAny(value, "\r\n") {
+		return errors.New("it holds a line break: a secret is one line")
+	}
+	return nil
+}
+
+func checkText(value string) error {
 	switch {
 	case value == "":
 		return ErrEmpty
-	case !utf8.ValidString(value) || strings.ContainsAny(value, "\x00\r\n"):
-		return errors.New("it holds a line break or bytes that are no text: a secret is one line")
+	case !utf8.ValidString(value) || strings.Contains(value, "\x00"):
+		return errors.New("it holds bytes that are no text")
 	}
 	return nil
 }

@@ -112,15 +112,15 @@ func TestResolveRefuses(t *testing.T) {
 		"file:.":            "file:.: is a directory",
 		"file:empty":        "file:empty: it is empty",
 		"file:newline":      "file:newline: it is empty",
-		"file:two":          "file:two: it holds a line break or bytes that are no text: a secret is one line",
-		"file:bytes":        "file:bytes: it holds a line break or bytes that are no text: a secret is one line",
+		"file:two":          "file:two: it holds a line break: a secret is one line",
+		"file:bytes":        "file:bytes: it holds bytes that are no text",
 		"file:long":         "file:long: the file is larger than a secret may be (65536 bytes)",
 		"credential:absent": "credential:absent: no such file or directory",
 		"cmd:true":          "cmd:[redacted]: it is empty",
 		"cmd:false":         "cmd:[redacted]: the command ended with exit status 1",
 		"cmd:echo " + value + "; echo 'no  such\n item' >&2; exit 4": "cmd:[redacted]: the command ended with exit status 4: no such item",
 		"cmd:yes " + value + " | head -c 200000":                     "cmd:[redacted]: the command printed more than a secret may hold (65536 bytes)",
-		value + "\n" + value:                                         "[redacted]: it holds a line break or bytes that are no text: a secret is one line",
+		value + "\n" + value:                                         "[redacted]: it holds a line break: a secret is one line",
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
@@ -187,5 +187,27 @@ func TestExposed(t *testing.T) {
 	}
 	if secret.Exposed(filepath.Join(t.TempDir(), "missing")) {
 		t.Error("a missing file is exposed")
+	}
+}
+
+func TestResolveTextTakesSeveralLines(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "key"), []byte("# created today\nAGE\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bytes"), []byte("\xff\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := secret.Resolver{Dir: dir}
+	for text, want := range map[string]string{"file:key": "# created today\nAGE", "file:bytes": "", "file:none": ""} {
+		source, err := secret.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.ResolveText(t.Context(), source)
+		if got.Reveal() != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v; want %q", text, got.Reveal(), err, want)
+		}
 	}
 }
