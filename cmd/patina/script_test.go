@@ -39,6 +39,10 @@ func leaks() []string {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(processVariable) != "" {
+		scriptedPatina()
+		return
+	}
 	testscript.Main(m, map[string]func(){"patina": scriptedPatina})
 }
 
@@ -60,6 +64,14 @@ func scriptedPatina() {
 	if os.Getenv("PATINA_TEST_TERMINAL") != "" {
 		h.outTerminal, h.errTerminal = true, true
 	}
+	if name := os.Getenv(hostVariable); name != "" {
+		h.name = name
+	}
+	trap, err := setTrap()
+	if err != nil {
+		panic(err)
+	}
+	h.wrapStore = trap.wrap
 	record, err := os.CreateTemp(os.Getenv("PATINA_TEST_OUTPUT"), "patina-*")
 	if err != nil {
 		panic(err)

@@ -60,9 +60,12 @@ func childHang(dir string) int {
 
 type hangingReader struct{}
 
+// Read never returns. It sleeps, because the runtime ends a process of which all
+// goroutines wait for each other.
 func (hangingReader) Read([]byte) (int, error) {
 	_, _ = os.Stdout.WriteString("ready")
-	select {}
+	time.Sleep(time.Hour)
+	return 0, io.EOF
 }
 
 // TestLeftovers kills a process in the middle of a Put. What it leaves is
