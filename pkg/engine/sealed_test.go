@@ -94,3 +94,28 @@ func TestEveryDamageOfSealedBytesIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryDamageOfTheSealedPartIsNamed changes every character of what the
+// manifest seals, and cuts it at every length.
+func TestEveryDamageOfTheSealedPartIsNamed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "alpha")
+	taker, reader := sealedHosts(t, b)
+	b.night(taker)
+	entry := b.list(taker).Entries[0]
+	sealed := entry.Manifest.Sealed
+	if len(sealed) == 0 {
+		t.Fatal("nothing is sealed")
+	}
+	for i := range sealed {
+		flipped := bytes.Clone(sealed)
+		flipped[i] ^= 0x20
+		for what, damaged := range map[string][]byte{"flipped": flipped, "cut": sealed[:i]} {
+			entry.Manifest.Sealed = damaged
+			_, err := reader.Open(t.Context(), entry)
+			if err == nil || !strings.Contains(err.Error(), entry.Key) && !strings.Contains(err.Error(), entry.ID()) {
+				t.Fatalf("%s at byte %d of %d: %v", what, i, len(sealed), err)
+			}
+		}
+	}
+}
