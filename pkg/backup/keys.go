@@ -101,7 +101,7 @@ func ParseName(key string) (Name, string, error) {
 // none begins with six digits.
 func isSuffix(s string) bool {
 	clock, run, ok := strings.Cut(s, "-")
-	if !ok || len(run) < 4 || strings.Trim(run, "0123456789abcdef") != "" {
+	if !ok || !isRunID(run) {
 		return false
 	}
 	_, err := time.Parse(clockLayout, clock)

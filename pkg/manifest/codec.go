@@ -32,6 +32,7 @@ const (
 	FormatEnd        Format = "patina.end"
 	FormatCapability Format = "patina.capability"
 	FormatProof      Format = "patina.proof"
+	FormatArchive    Format = "patina.archive"
 )
 
 // header is how every document begins.

@@ -48,6 +48,47 @@ func aBackup() Backup {
 	}
 }
 
+// anArchive is the manifest of an archive of one member.
+func anArchive() Archive {
+	b := aBackup()
+	return Archive{
+		Week: backup.Week{Year: 2024, Number: 49}, Part: 2, Replaces: []int{1},
+		JobID: "archive-2024W49", RunID: "9c01", Trigger: backup.TriggerSchedule, Reason: "the week",
+		Host: "vault", Tool: "patina v1.0.0", StartedAt: night.Add(time.Hour), EndedAt: night.Add(time.Hour + time.Minute),
+		Object: ArchiveObject{
+			Key: "weekly/2024-W49.2.9c01.tar.gz", Stored: seal.Sum{Bytes: 4096, SHA256: sum("archive").SHA256},
+			ETag: "9b2cf535f27731c974343645a3985328-2", PartBytes: 5 << 20, Parts: 1,
+		},
+		Members: []Member{{
+			Name: "2024-12-08/groveauth.sql", Offset: 512, Packed: sum("packed"), Content: b.Plain,
+			ManifestKey: "daily/2024-12-08/groveauth.json", Manifest: sum("manifest"), Backup: b,
+		}},
+		Gaps: []Gap{{Day: "2024-12-07", Database: "groveauth", Why: "none was taken"}},
+	}
+}
+
+func TestAnArchivesIndexMustBeSound(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*Archive){
+		"no week":          func(a *Archive) { a.Week = backup.Week{} },
+		"no part":          func(a *Archive) { a.Part = 0 },
+		"no members":       func(a *Archive) { a.Members = nil },
+		"no object":        func(a *Archive) { a.Object = ArchiveObject{} },
+		"before the start": func(a *Archive) { a.Members[0].Offset = -1 },
+		"beyond the end":   func(a *Archive) { a.Members[0].Offset = 4096 },
+		"overlap":          func(a *Archive) { a.Members = append(a.Members, a.Members[0]) },
+		"no name":          func(a *Archive) { a.Members[0].Name = "" },
+		"no hash":          func(a *Archive) { a.Members[0].Packed.SHA256 = "" },
+		"no backup":        func(a *Archive) { a.Members[0].Backup = Backup{} },
+	} {
+		a := anArchive()
+		spoil(&a)
+		if _, err := Encode(a); err == nil {
+			t.Errorf("%s: it is encoded", name)
+		}
+	}
+}
+
 func TestGoldenDocuments(t *testing.T) {
 	t.Parallel()
 	golden(t, "backup.json", aBackup())
@@ -59,6 +100,7 @@ func TestGoldenDocuments(t *testing.T) {
 			{Database: "scout-db", Status: "failed", Error: "Timeout after 30s", Attempts: 5},
 		},
 	})
+	golden(t, "archive.json", anArchive())
 	golden(t, "capability.json", Capability{Host: "vault", Tool: "patina v1.0.0", At: night, SingleConditional: true})
 	golden(t, "proof.json", ProofRecord{Manifest: "daily/2024-12-08/groveauth.json", RunID: "7f3a", At: night, Level: "identity", Detail: "not the object that was written"})
 }
