@@ -124,6 +124,17 @@ func (p ProofRecord) check() error {
 	return nil
 }
 
+// OfStoredBytes says whether the proof is about what is stored under the
+// object's key, as against what the dump holds.
+func (p ProofRecord) OfStoredBytes() bool { return p.Level == LevelIdentity || p.Level == LevelHash }
+
+// The levels of proofs. LevelIdentity compares length and ETag of the object
+// with those of the manifest, LevelHash reads it to the last byte.
+const (
+	LevelIdentity = "identity"
+	LevelHash     = "hash"
+)
+
 func checkRun(job backup.Job, run backup.Run) error {
 	if job.ID == "" || run.ID == "" || run.JobID != job.ID {
 		return errors.New("job or run is missing, or they do not belong together")
