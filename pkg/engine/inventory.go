@@ -35,6 +35,9 @@ type Entry struct {
 	// Failed is the detail of a proof that this backup did not pass; empty
 	// for a good one.
 	Failed string
+	// Proof is the highest level that it has passed, and when it did last; the
+	// one of its manifest where there was none since.
+	Proof manifest.Proof
 }
 
 // Good says whether the entry counts as a backup to rely on.
@@ -113,13 +116,13 @@ func (e *Engine) takeInventory(ctx context.Context, prefixes ...string) (invento
 	if err := e.sortOrphans(ctx, orphans, &inv); err != nil {
 		return inventory{}, err
 	}
-	failed, err := e.failedProofs(ctx)
+	known, err := e.readProofs(ctx)
 	if err != nil {
 		return inventory{}, err
 	}
-	inv.failArchives(failed)
+	inv.judgeArchives(known)
 	inv.addMembers()
-	inv.failEntries(failed)
+	inv.judgeEntries(known)
 	slices.SortFunc(inv.entries, newestFirst)
 	return inv, nil
 }
@@ -297,62 +300,6 @@ func matchesAny(patterns []string, key string) bool {
 		ok, err := path.Match(p, key)
 		return ok && err == nil
 	})
-}
-
-// failedProofs are the records of checks that were not passed, by the key of the
-// manifest that they are about.
-func (e *Engine) failedProofs(ctx context.Context) (map[string][]manifest.ProofRecord, error) {
-	var infos []store.Info
-	for info, err := range e.opts.Store.List(ctx, backup.RecordPrefix(backup.RecordProof)) {
-		if err != nil {
-			return nil, fmt.Errorf("list the bucket: %w", err)
-		}
-		infos = append(infos, info)
-	}
-	bodies, err := e.readDocuments(ctx, infos)
-	if err != nil {
-		return nil, err
-	}
-	failed := map[string][]manifest.ProofRecord{}
-	for _, body := range bodies {
-		proof, err := manifest.Decode[manifest.ProofRecord](body)
-		if err == nil && !proof.Passed {
-			failed[proof.Manifest] = append(failed[proof.Manifest], proof)
-		}
-	}
-	return failed, nil
-}
-
-func failure(proof manifest.ProofRecord) string {
-	return cmp.Or(proof.Detail, "a "+proof.Level+" proof failed")
-}
-
-// failArchives marks the archives that did not pass a later check.
-func (inv *inventory) failArchives(failed map[string][]manifest.ProofRecord) {
-	for i := range inv.archives {
-		for _, proof := range failed[inv.archives[i].Key] {
-			inv.archives[i].Failed = failure(proof)
-		}
-	}
-}
-
-// failEntries marks the entries that did not pass a later check. One that is
-// about the daily's stored bytes says nothing of a copy in an archive, each byte
-// of which was held against the manifest on its way there.
-func (inv *inventory) failEntries(failed map[string][]manifest.ProofRecord) {
-	for i := range inv.entries {
-		entry := &inv.entries[i]
-		for _, proof := range failed[entry.Key] {
-			switch {
-			case !proof.OfStoredBytes():
-				entry.Failed = failure(proof)
-			case entry.Archived != nil && entry.Archived.Failed == "":
-				entry.Daily = false
-			case entry.Daily:
-				entry.Failed = failure(proof)
-			}
-		}
-	}
 }
 
 // putDocument writes a small document, create-only.
