@@ -98,11 +98,11 @@ func runList(ctx context.Context, a *app, opts listOptions) error {
 }
 
 func (a *app) printList(result engine.ListResult) error {
-	t := newTable("taken", "database", "kind", "size", "stored", "rows", "trigger", "state", "job")
+	t := newTable("taken", "database", "kind", "size", "stored", "rows", "trigger", "state", "proof", "job")
 	for _, e := range result.Entries {
 		m := e.Manifest
 		t.add(moment(m.StartedAt), m.Database.Name, kinds(e), size(m.Plain.Bytes), size(e.StoredBytes()),
-			rows(m), string(m.Trigger), state(e), m.JobID)
+			rows(m), string(m.Trigger), state(e), proof(e, result.Now), m.JobID)
 	}
 	if len(result.Entries) == 0 {
 		a.say("no backups")
@@ -146,6 +146,11 @@ func state(e engine.Entry) string {
 	return string(e.Manifest.Fidelity)
 }
 
+// proof is what was proven last, and how long ago.
+func proof(e engine.Entry, now time.Time) string {
+	return string(e.Proof.Level) + " " + ageOf(now.Sub(e.Proof.At))
+}
+
 // say tells a person something that is not data.
 func (a *app) say(text string) {
 	if !a.global.quiet {
@@ -171,6 +176,7 @@ type entryJSON struct {
 	Good        bool            `json:"good"`
 	Failed      string          `json:"failed,omitempty"`
 	Fidelity    backup.Fidelity `json:"fidelity"`
+	Proof       manifest.Proof  `json:"proof"`
 	PlainBytes  int64           `json:"plainBytes"`
 	StoredBytes int64           `json:"storedBytes"`
 	Compression string          `json:"compression"`
@@ -244,7 +250,7 @@ func entryDocument(e engine.Entry) entryJSON {
 	return entryJSON{
 		Kind: string(e.Kind()), Date: e.Name.Day.Format(time.DateOnly), TakenAt: m.StartedAt,
 		Database: m.Database.Name, DatabaseID: m.Database.ID, JobID: m.JobID, Trigger: m.Trigger, Reason: m.Reason,
-		Good: e.Good(), Failed: e.Failed, Fidelity: m.Fidelity,
+		Good: e.Good(), Failed: e.Failed, Fidelity: m.Fidelity, Proof: e.Proof,
 		PlainBytes: m.Plain.Bytes, StoredBytes: e.StoredBytes(), Compression: string(m.Object.Compression),
 		Encrypted: m.Encrypted(), Recipients: m.Object.Recipients, contentJSON: contentDocument(m), Bookmark: m.Export.Bookmark,
 		Manifest: manifestKey, Object: object, Archive: memberDocument(e.Archived),

@@ -157,12 +157,25 @@ type nested struct {
 // Close closes both.
 func (n nested) Close() error { return errors.Join(n.Reader.Close(), n.outer.Close()) }
 
+// kind is the kind of place.
+func (p place) kind() Kind {
+	if p.stored > 0 {
+		return KindDaily
+	}
+	return KindWeekly
+}
+
 // raw is what the bytes at the place are, as far as they are unpacked without
 // any key.
 func (p place) raw() seal.Expect {
 	if p.inner != nil {
 		return p.outer
 	}
+	return p.asStored()
+}
+
+// asStored is what the bytes at the place are, with nothing unpacked.
+func (p place) asStored() seal.Expect {
 	return seal.Expect{Compression: seal.None, Stored: p.outer.Stored, Plain: p.outer.Stored}
 }
 
@@ -182,10 +195,18 @@ func (e *Engine) fetch(ctx context.Context, entry Entry, read func(io.Reader, pl
 		if len(errs) > 0 {
 			e.opts.Log.Warn("read from the archive instead", "backup", entry.ID(), "archive", from.key, "error", errs[0])
 		}
-		defer func() { _ = body.Close() }() // it was read to its end, or failed
 		return readFrom(from, body, read)
 	}
 	return errors.Join(errs...)
+}
+
+// fetchFrom opens one place that holds a backup, and no other.
+func (e *Engine) fetchFrom(ctx context.Context, entry Entry, from place, read func(io.Reader, place) error) error {
+	body, err := e.open(ctx, entry, from)
+	if err != nil {
+		return err
+	}
+	return readFrom(from, body, read)
 }
 
 // open begins to read at a place. An error of kind fault.Proof says that what
@@ -209,7 +230,10 @@ func (e *Engine) open(ctx context.Context, entry Entry, from place) (io.ReadClos
 	return body, nil
 }
 
-func readFrom(from place, body io.Reader, read func(io.Reader, place) error) error {
+// readFrom reads a body and closes it. What is wrong with its bytes is an error
+// of kind fault.Proof.
+func readFrom(from place, body io.ReadCloser, read func(io.Reader, place) error) error {
+	defer func() { _ = body.Close() }() // it was read to its end, or failed
 	err := read(body, from)
 	if errors.Is(err, seal.ErrDamaged) {
 		return fault.Wrap(fault.Proof, "", fmt.Errorf("%s: %w", from.key, err))

@@ -27,6 +27,8 @@ type ListRequest struct {
 
 // ListResult is what can be restored, newest first.
 type ListResult struct {
+	// Now is when it was looked, so that ages can be told.
+	Now time.Time
 	Entries []Entry
 	// Foreign and Unfinished are what else lies in the folders looked at.
 	Foreign, Unfinished []Stray
@@ -38,7 +40,7 @@ func (e *Engine) List(ctx context.Context, req ListRequest) (ListResult, error) 
 	if err != nil {
 		return ListResult{}, err
 	}
-	result := ListResult{Foreign: inv.foreign, Unfinished: inv.unfinished}
+	result := ListResult{Now: e.opts.Now().UTC(), Foreign: inv.foreign, Unfinished: inv.unfinished}
 	for _, entry := range inv.entries {
 		if req.Limit > 0 && len(result.Entries) == req.Limit {
 			break
