@@ -264,7 +264,9 @@ func TestWhatIsWrongWithAnArchiveIsSaid(t *testing.T) {
 	}{
 		"gone": {func(b *bench, _ engine.Entry) { b.remove(object) }, object + " is gone", "is gone"},
 		"cut": {
-			func(b *bench, _ engine.Entry) { replace(b, object, func(body []byte) []byte { return body[:len(body)-1] }) },
+			func(b *bench, _ engine.Entry) {
+				replace(b, object, func(body []byte) []byte { return body[:len(body)-1] })
+			},
 			"bytes, its manifest says", object,
 		},
 		"changed": {func(b *bench, entry engine.Entry) {
@@ -286,7 +288,9 @@ func TestWhatIsWrongWithAnArchiveIsSaid(t *testing.T) {
 	}
 	b := newBench(t, "alpha")
 	whole(b)
-	replace(b, index, func(body []byte) []byte { return bytes.Replace(body, []byte(`"version": 1`), []byte(`"version": 99`), 1) })
+	replace(b, index, func(body []byte) []byte {
+		return bytes.Replace(body, []byte(`"version": 1`), []byte(`"version": 99`), 1)
+	})
 	list := b.list(b.host(nil))
 	if len(list.Entries) != 0 || len(list.Foreign) != 2 || !strings.Contains(list.Foreign[0].Why, "newer version") {
 		t.Errorf("of a newer archive: %d backups, foreign %+v", len(list.Entries), list.Foreign)

@@ -28,7 +28,7 @@ type ListRequest struct {
 // ListResult is what can be restored, newest first.
 type ListResult struct {
 	// Now is when it was looked, so that ages can be told.
-	Now time.Time
+	Now     time.Time
 	Entries []Entry
 	// Foreign and Unfinished are what else lies in the folders looked at.
 	Foreign, Unfinished []Stray
