@@ -1,0 +1,919 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/catalog"
+	"github.com/AutumnsGrove/patina/pkg/catalog/catalogtest/pgtest"
+	"github.com/AutumnsGrove/patina/pkg/catalog/pgcatalog"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
+	"github.com/AutumnsGrove/patina/pkg/sandbox"
+	"github.com/AutumnsGrove/patina/pkg/secret"
+	"github.com/AutumnsGrove/patina/pkg/store"
+	"github.com/AutumnsGrove/patina/pkg/store/dirstore"
+	"github.com/AutumnsGrove/patina/pkg/store/storetest/versity"
+)
+
+// The names of the two hosts.
+const (
+	hostA = "host-a"
+	hostB = "host-b"
+)
+
+// A fleet is two hosts with one D1 account, one store and one Postgres, at the
+// present time: Postgres has no other.
+type fleet struct {
+	*installation
+	d1 *sandbox.Server
+	// ids are the databases' ids by name.
+	ids   map[string]string
+	store store.Store
+	// postgres is the URL of the catalogue.
+	postgres string
+	doors    map[string]*door
+}
+
+// storeKind makes an empty store, and gives the configuration that leads to it.
+type storeKind func(t *testing.T) (store.Store, string)
+
+func folderStore(t *testing.T) (store.Store, string) {
+	t.Helper()
+	dir := t.TempDir() + "/bucket"
+	opened, err := dirstore.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opened, "store: {url: 'file://" + dir + "'}\n"
+}
+
+func s3Store(t *testing.T) (store.Store, string) {
+	t.Helper()
+	s3 := versity.Start(t)
+	return openBucket(t, s3), fmt.Sprintf(
+		"store: {url: 's3://%s?endpoint=%s&region=%s', access_key_id: %s, secret_access_key: %s, prefix: patina}\n",
+		s3.Bucket, s3.Endpoint, s3.Region, s3.AccessKey, s3.SecretKey)
+}
+
+// newFleet sets up a fleet whose night began some hours ago, so that it is the
+// same one whenever the test runs.
+func newFleet(t *testing.T, kind storeKind, names ...string) *fleet {
+	t.Helper()
+	server, err := sandbox.New(sandbox.Options{
+		Dir: t.TempDir(), AccountID: scriptAccount, Token: scriptToken, Now: time.Now,
+		// An export takes some polls, is given up 5 s after the last one,
+		// and one that failed blocks its database.
+		ExportPolls: 2, PollTimeout: 5 * time.Second, BlockAfterFailure: true, RateLimit: -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	files := httptest.NewServer(server.Files())
+	t.Cleanup(files.Close)
+	server.SetFilesURL(files.URL)
+
+	f := &fleet{d1: server, ids: map[string]string{}, postgres: pgtest.New(t), doors: map[string]*door{}}
+	opened, config := kind(t)
+	f.store = opened
+	config += "backup: {concurrency: 1, export_timeout: 10m}\n"
+	config += fmt.Sprintf("schedule: {nightly: '0 %d * * *'}\n", time.Now().UTC().Add(-6*time.Hour).Hour())
+	config += fmt.Sprintf("catalog: {url: %q}\ndatabases:\n", f.postgres)
+	for _, name := range names {
+		id, err := server.Seed(t.Context(), name, "CREATE TABLE t(v)", "INSERT INTO t VALUES('"+name+"')")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.ids[name] = id
+		config += "  - " + name + "\n"
+	}
+	f.installation = install(t, config)
+	f.setClock(time.Now().UTC().Format(time.RFC3339))
+	for _, host := range []string{hostA, hostB} {
+		f.doors[host] = openDoor(t, f, host)
+	}
+	for name, value := range map[string]string{
+		"CLOUDFLARE_API_BASE_URL": f.doors[hostB].url,
+		"CLOUDFLARE_ACCOUNT_ID":   scriptAccount,
+		"CLOUDFLARE_API_TOKEN":    scriptToken,
+	} {
+		f.env[name] = value
+	}
+	return f
+}
+
+// A door is the API as one host sees it. It knows what the host exported, and
+// can have it wait there.
+type door struct {
+	host string
+	url  string
+
+	mu sync.Mutex
+	// started are the databases whose exports D1 began for this host.
+	started []string
+	// refused counts the exports that D1 refused because one was running.
+	refused int
+	// meet is called before an export's start or poll is passed on; nil lets
+	// all pass. It is given a context that ends with the call.
+	meet func(ctx context.Context, database string, start bool)
+}
+
+func openDoor(t *testing.T, f *fleet, host string) *door {
+	t.Helper()
+	d := &door{host: host}
+	api := f.d1.API()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/export") {
+			api.ServeHTTP(w, r)
+			return
+		}
+		d.export(w, r, api, f.ids)
+	}))
+	t.Cleanup(server.Close)
+	d.url = server.URL + "/client/v4"
+	return d
+}
+
+// export passes a call to the export's route on, and keeps account of it.
+func (d *door) export(w http.ResponseWriter, r *http.Request, api http.Handler, ids map[string]string) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the process was killed
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	var asked struct {
+		Bookmark *string `json:"current_bookmark"`
+	}
+	_ = json.Unmarshal(body, &asked) // the sandbox refuses what is wrong
+	database := ""
+	for name, id := range ids {
+		if strings.Contains(r.URL.Path, "/"+id+"/") {
+			database = name
+		}
+	}
+	d.mu.Lock()
+	meet := d.meet
+	d.mu.Unlock()
+	if meet != nil {
+		meet(r.Context(), database, asked.Bookmark == nil)
+	}
+	if r.Context().Err() != nil {
+		return // nobody is there any more
+	}
+	answer := &recorded{ResponseWriter: w}
+	api.ServeHTTP(answer, r)
+	if asked.Bookmark != nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if strings.Contains(answer.body.String(), "long-running export") {
+		d.refused++
+		return
+	}
+	d.started = append(d.started, database)
+}
+
+// recorded keeps what is written.
+type recorded struct {
+	http.ResponseWriter
+	body bytes.Buffer
+}
+
+func (r *recorded) Write(p []byte) (int, error) {
+	r.body.Write(p)
+	return r.ResponseWriter.Write(p)
+}
+
+// exports are the databases whose exports D1 began for the host, by name.
+func (d *door) exports() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(slices.Values(d.started))
+}
+
+func (d *door) refusals() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refused
+}
+
+// stop makes the next call of a kind (the start of an export or a poll) wait,
+// and returns what is closed when it arrived, and what lets it go on.
+func (d *door) stop(start bool) (arrived <-chan struct{}, release func()) {
+	here, open := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.meet = func(ctx context.Context, _ string, isStart bool) {
+		if isStart != start {
+			return
+		}
+		once.Do(func() { close(here) })
+		select {
+		case <-open:
+		case <-ctx.Done():
+		}
+	}
+	return here, sync.OnceFunc(func() { close(open) })
+}
+
+// on starts a command on a host.
+func (f *fleet) on(host string, o processOptions, args ...string) *program {
+	f.t.Helper()
+	o.host = host
+	o.env = maps.Clone(o.env)
+	if o.env == nil {
+		o.env = map[string]string{}
+	}
+	o.env["CLOUDFLARE_API_BASE_URL"] = f.doors[host].url
+	return f.start(o, args...)
+}
+
+// night is the command that cron runs.
+func night() []string { return []string{"backup", "--trigger", "schedule", "--if-due"} }
+
+// silently waits for a process that must end well and say nothing, as cron
+// wants it.
+func (p *program) silently() {
+	p.t.Helper()
+	p.ends(0)
+	if p.stdout.Len()+p.stderr.Len() > 0 {
+		p.t.Errorf("%v printed:\n%s%s", p.Args[3:], p.stdout.String(), p.stderr.String())
+	}
+}
+
+// ends waits for a process that must end with a status.
+func (p *program) ends(want int) outcome {
+	p.t.Helper()
+	got := p.wait()
+	if got.status != want {
+		p.t.Fatalf("%v ended with status %d, want %d\nstdout:\n%s\nstderr:\n%s", p.Args[3:], got.status, want, got.stdout, got.stderr)
+	}
+	return got
+}
+
+// suspended waits until the system says that the process is stopped.
+func (p *program) suspended() {
+	p.t.Helper()
+	pid := strconv.Itoa(p.Process.Pid)
+	eventually(p.t, "the process is stopped", func() bool {
+		state, err := exec.CommandContext(p.t.Context(), "ps", "-o", "stat=", "-p", pid).Output()
+		if err != nil || bytes.HasPrefix(state, []byte("Z")) {
+			p.t.Fatalf("the process ended before it was stopped: %v\n%s", err, p.stderr.String())
+		}
+		return bytes.HasPrefix(state, []byte("T"))
+	})
+}
+
+// resume lets a stopped process go on.
+func (p *program) resume() {
+	p.t.Helper()
+	if err := p.Process.Signal(syscall.SIGCONT); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// patience is how long a test waits for what must come, on a machine that may
+// be very busy.
+const patience = 2 * time.Minute
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s in vain until %s", patience, what)
+		}
+	}
+}
+
+func within(t *testing.T, what string, reached <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-reached:
+	case <-time.After(patience):
+		t.Fatalf("waited %s in vain until %s", patience, what)
+	}
+}
+
+// expire lets the time pass after which a host that is not heard of is given
+// up: 90 s by Postgres' clock.
+func (f *fleet) expire(host string) {
+	f.t.Helper()
+	leases := pgtest.Query[int](f.t, f.postgres, `WITH moved AS (
+		UPDATE patina.leases SET expires_at = clock_timestamp() - interval '1 second'
+		WHERE owner_host = '`+host+`' AND released_at IS NULL RETURNING 1) SELECT count(*) FROM moved`)
+	runs := pgtest.Query[int](f.t, f.postgres, `WITH moved AS (
+		UPDATE patina.runs SET heartbeat_at = clock_timestamp() - interval '91 seconds'
+		WHERE host = '`+host+`' AND status = 'running' RETURNING 1) SELECT count(*) FROM moved`)
+	if leases > 1 || runs != 1 {
+		f.t.Fatalf("%s held %d leases in %d runs, want at most 1 in 1", host, leases, runs)
+	}
+}
+
+// objects are all objects of the store with their content.
+func (f *fleet) objects() map[string]string {
+	f.t.Helper()
+	all := map[string]string{}
+	for info, err := range f.store.List(f.t.Context(), "") {
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		body, _, err := f.store.Get(f.t.Context(), info.Key, store.GetOptions{})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		content, err := io.ReadAll(body)
+		if closeErr := body.Close(); err != nil || closeErr != nil {
+			f.t.Fatal(err, closeErr)
+		}
+		all[info.Key] = string(content)
+	}
+	return all
+}
+
+// keys are those of the objects that a filter lets pass, in order.
+func keys(objects map[string]string, pass func(string) bool) []string {
+	var found []string
+	for key := range objects {
+		if pass(key) {
+			found = append(found, key)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// manifests are the night's backups by database. There must not be two of one.
+func (f *fleet) manifests() map[string]manifest.Backup {
+	f.t.Helper()
+	found := map[string]manifest.Backup{}
+	for key, content := range f.objects() {
+		if _, ext, err := backup.ParseName(key); err != nil || ext != "json" {
+			continue
+		}
+		m, err := manifest.Decode[manifest.Backup]([]byte(content))
+		if err != nil {
+			f.t.Fatalf("%s: %v", key, err)
+		}
+		if m.Night.IsZero() {
+			continue
+		}
+		if _, twice := found[m.Database.Name]; twice {
+			f.t.Errorf("%s has two backups of one night", m.Database.Name)
+		}
+		found[m.Database.Name] = m
+	}
+	return found
+}
+
+// nightJob is what the catalogue tells of the one night.
+func (f *fleet) nightJob() catalog.Job {
+	f.t.Helper()
+	opened, err := pgcatalog.Open(f.t.Context(), pgcatalog.Options{URL: secret.New(f.postgres), Migrate: pgcatalog.MigrateNever})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = opened.Close() }()
+	jobs, err := opened.Jobs(f.t.Context(), catalog.JobFilter{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	jobs = slices.DeleteFunc(jobs, func(j catalog.Job) bool { return !j.IsNight() })
+	if len(jobs) != 1 {
+		f.t.Fatalf("the catalogue has %d nights, want 1: %+v", len(jobs), jobs)
+	}
+	return jobs[0]
+}
+
+// runsOf are the states of a host's runs in a job, oldest first.
+func runsOf(job catalog.Job, host string) []catalog.RunStatus {
+	var states []catalog.RunStatus
+	for _, run := range job.Runs {
+		if run.Host == host {
+			states = append(states, run.Status)
+		}
+	}
+	return states
+}
+
+// wantWhole holds what every finished night must be: one good backup of each
+// database, which equals it, told by the catalogue as what the manifest says.
+// by names the host that published each database; where it names none, any did.
+func (f *fleet) wantWhole(unfinished int, by map[string]string) catalog.Job {
+	f.t.Helper()
+	listed := decode[listJSON](f.t, f.patina(0, "list", "-o", "json").stdout)
+	if len(listed.Backups) != len(f.ids) || len(listed.Foreign) != 0 || len(listed.Unfinished) != unfinished {
+		f.t.Errorf("%d backups, %d foreign, %d unfinished objects; want %d, 0, %d",
+			len(listed.Backups), len(listed.Foreign), len(listed.Unfinished), len(f.ids), unfinished)
+	}
+	for _, b := range listed.Backups {
+		var dump strings.Builder
+		if err := f.d1.Dump(f.t.Context(), b.Database, &dump); err != nil {
+			f.t.Fatal(err)
+		}
+		if got := f.patina(0, "download", b.Date, b.Database, "--file", "-").stdout; got != dump.String() {
+			f.t.Errorf("%s came back as\n%s\nwant\n%s", b.Database, got, dump.String())
+		}
+	}
+	job, published := f.nightJob(), f.manifests()
+	if job.Status != catalog.JobSucceeded || job.EndedAt.IsZero() || len(job.Backups) != len(f.ids) {
+		f.t.Errorf("the job is %s, ended %s, with %d rows", job.Status, job.EndedAt, len(job.Backups))
+	}
+	hosts := map[backup.RunID]string{}
+	for _, run := range job.Runs {
+		hosts[run.ID] = run.Host
+	}
+	for _, row := range job.Backups {
+		m := published[row.Database]
+		if row.Status != catalog.BackupDone || row.RunID != m.RunID || row.ManifestKey == "" || row.Error != "" || row.Attempts < 1 ||
+			row.StartedAt.IsZero() || row.EndedAt.Before(row.StartedAt) || row.StoredBytes != m.Object.Stored.Bytes {
+			f.t.Errorf("the catalogue says %+v of a backup by run %s", row, m.RunID)
+		}
+		if want, told := by[row.Database]; hosts[row.RunID] != m.Host || told && m.Host != want {
+			f.t.Errorf("%s is by %s, in the catalogue by %s, want %s", row.Database, m.Host, hosts[row.RunID], want)
+		}
+	}
+	f.wantDone()
+	return job
+}
+
+// wantDone holds that the night is over for everybody: no lease lives, and one
+// more call of any host writes nothing at all.
+func (f *fleet) wantDone() {
+	f.t.Helper()
+	if n := pgtest.Query[int](f.t, f.postgres, `SELECT count(*) FROM patina.leases WHERE released_at IS NULL`); n != 0 {
+		f.t.Errorf("%d leases are still held", n)
+	}
+	before := f.objects()
+	for host := range f.doors {
+		f.on(host, processOptions{}, night()...).silently()
+	}
+	if after := f.objects(); !maps.Equal(before, after) {
+		f.t.Errorf("a call after the night was done changed the store from %v to %v",
+			slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
+	}
+}
+
+// TestTwoHostsShareOneNight has cron start the night on both hosts at once. No
+// export begins before both hosts asked for one, so both have a part in it.
+func TestTwoHostsShareOneNight(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]storeKind{"folder": folderStore, "s3": s3Store} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			databases := []string{"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota"}
+			f := newFleet(t, kind, databases...)
+			f.env["PATINA_BACKUP_CONCURRENCY"] = "2"
+			f.meetAtTheFirstExport()
+			a, b := f.on(hostA, processOptions{}, night()...), f.on(hostB, processOptions{}, night()...)
+			a.silently()
+			b.silently()
+
+			byA, byB := f.doors[hostA].exports(), f.doors[hostB].exports()
+			if len(byA) == 0 || len(byB) == 0 {
+				t.Errorf("%s exported %v and %s exported %v: want both to have a part", hostA, byA, hostB, byB)
+			}
+			slices.Sort(databases)
+			if all := slices.Sorted(slices.Values(append(slices.Clone(byA), byB...))); !slices.Equal(all, databases) {
+				t.Errorf("exported were %v, want each once", all)
+			}
+			if n := f.doors[hostA].refusals() + f.doors[hostB].refusals(); n != 0 {
+				t.Errorf("D1 refused %d exports: two ran at once", n)
+			}
+			if n := countExports(f.d1); n != len(databases) {
+				t.Errorf("%d dumps were downloaded, want %d", n, len(databases))
+			}
+			by := map[string]string{}
+			for _, name := range byA {
+				by[name] = hostA
+			}
+			for _, name := range byB {
+				by[name] = hostB
+			}
+			job := f.wantWhole(0, by)
+			if len(job.Runs) != 2 || !slices.Equal(runsOf(job, hostA), []catalog.RunStatus{catalog.RunSucceeded}) ||
+				!slices.Equal(runsOf(job, hostB), []catalog.RunStatus{catalog.RunSucceeded}) {
+				t.Errorf("the runs are %+v, want one of each host that succeeded", job.Runs)
+			}
+		})
+	}
+}
+
+// meetAtTheFirstExport has both hosts wait with their first exports until both
+// ask for one.
+func (f *fleet) meetAtTheFirstExport() {
+	var waiting sync.WaitGroup
+	waiting.Add(len(f.doors))
+	both := make(chan struct{})
+	go func() {
+		waiting.Wait()
+		close(both)
+	}()
+	for _, d := range f.doors {
+		arrive := sync.OnceFunc(waiting.Done)
+		d.meet = func(ctx context.Context, _ string, start bool) {
+			if !start {
+				return
+			}
+			arrive()
+			select {
+			case <-both:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// TestANightIsFinishedByAnotherHost kills the host that holds a database. As
+// long as its lease lives, the other host takes what is free and leaves the
+// rest in good hands; then it finishes the night.
+func TestANightIsFinishedByAnotherHost(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		// at is the point of its death; empty is amid the export.
+		at string
+		// unfinished is how many objects without a manifest it leaves.
+		unfinished int
+	}{
+		"amid the export":            {},
+		"amid the dump":              {at: "amid put daily/*/alpha.sql 1"},
+		"before the dump is stored":  {at: "before put daily/*/alpha.sql"},
+		"between dump and manifest":  {at: "after put daily/*/alpha.sql", unfinished: 1},
+		"before the manifest stands": {at: "before put daily/*/alpha.json", unfinished: 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, folderStore, "alpha", "beta", "gamma")
+			f.killedAt(c.at)
+
+			f.on(hostB, processOptions{}, night()...).silently()
+			f.wantHeldByTheDead(1)
+			f.on(hostB, processOptions{}, night()...).silently()
+			f.wantHeldByTheDead(2)
+
+			f.expire(hostA)
+			if told := runsOf(f.nightJob(), hostA); !slices.Equal(told, []catalog.RunStatus{catalog.RunLost}) {
+				t.Errorf("the killed run is told as %v", told)
+			}
+			f.on(hostB, processOptions{}, night()...).silently()
+			job := f.wantWhole(c.unfinished, map[string]string{"alpha": hostB, "beta": hostB, "gamma": hostB})
+			if got := runsOf(job, hostA); !slices.Equal(got, []catalog.RunStatus{catalog.RunLost}) {
+				t.Errorf("the killed run is told as %v", got)
+			}
+			if got := f.doors[hostB].exports(); !slices.Equal(got, []string{"alpha", "beta", "gamma"}) {
+				t.Errorf("%s exported %v, want each once", hostB, got)
+			}
+			if got := f.doors[hostA].exports(); !slices.Equal(got, []string{"alpha"}) {
+				t.Errorf("%s exported %v before it died", hostA, got)
+			}
+		})
+	}
+}
+
+// killedAt starts the night on the first host and kills it at a point, while it
+// holds the first database.
+func (f *fleet) killedAt(at string) {
+	f.t.Helper()
+	if at != "" {
+		f.on(hostA, processOptions{at: at, signal: syscall.SIGKILL}, night()...).ends(killed)
+		return
+	}
+	polled, release := f.doors[hostA].stop(false)
+	defer release()
+	p := f.on(hostA, processOptions{}, night()...)
+	within(f.t, "the export is polled", polled)
+	if err := p.Process.Kill(); err != nil {
+		f.t.Fatal(err)
+	}
+	p.ends(killed)
+}
+
+// wantHeldByTheDead holds the state in which all is done but what a host holds
+// that was killed just now, after a number of runs of the other host.
+func (f *fleet) wantHeldByTheDead(runs int) {
+	f.t.Helper()
+	if got := slices.Sorted(maps.Keys(f.manifests())); !slices.Equal(got, []string{"beta", "gamma"}) {
+		f.t.Errorf("backups are there of %v, want those that nobody held", got)
+	}
+	job := f.nightJob()
+	if job.Status != catalog.JobRunning {
+		f.t.Errorf("the job is %s, want running", job.Status)
+	}
+	if got := runsOf(job, hostB); len(got) != runs || slices.ContainsFunc(got, func(s catalog.RunStatus) bool { return s != catalog.RunSucceeded }) {
+		f.t.Errorf("the runs of %s are %v, want %d that succeeded", hostB, got, runs)
+	}
+	const held = `SELECT owner_host FROM patina.leases WHERE released_at IS NULL AND expires_at > clock_timestamp()`
+	if owner := pgtest.Query[string](f.t, f.postgres, held); owner != hostA {
+		f.t.Errorf("the lease is held by %s, want %s", owner, hostA)
+	}
+}
+
+// A suspension is a point at which a process is stopped, and what is so when
+// another host took its work over before it wakes.
+type suspension struct {
+	// at is the point; empty is amid the export.
+	at string
+	// published says that it had published its database by then.
+	published bool
+}
+
+func suspensions() map[string]suspension {
+	return map[string]suspension{
+		"amid the export":            {},
+		"before the dump is stored":  {at: "before put daily/*/alpha.sql"},
+		"amid the dump":              {at: "amid put daily/*/alpha.sql 1"},
+		"between dump and manifest":  {at: "after put daily/*/alpha.sql"},
+		"before the manifest stands": {at: "before put daily/*/alpha.json"},
+		"after the manifest":         {at: "after put daily/*/alpha.json", published: true},
+		"before the end record":      {at: "before put jobs/*/*.end.json", published: true},
+		"after the end record":       {at: "after put jobs/*/*.end.json", published: true},
+	}
+}
+
+// suspendedAt starts the night on the first host and stops it at a point.
+func (f *fleet) suspendedAt(at string) *program {
+	f.t.Helper()
+	if at != "" {
+		p := f.on(hostA, processOptions{at: at, signal: syscall.SIGSTOP}, night()...)
+		p.suspended()
+		return p
+	}
+	polled, release := f.doors[hostA].stop(false)
+	defer release()
+	p := f.on(hostA, processOptions{}, night()...)
+	within(f.t, "the export is polled", polled)
+	if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
+		f.t.Fatal(err)
+	}
+	p.suspended()
+	return p
+}
+
+// TestAHostThatWakesHarmsNothing suspends the host that holds a database until
+// another has finished the night, and then lets it go on: it finds everything
+// done, changes nothing but what is its own, and ends well.
+func TestAHostThatWakesHarmsNothing(t *testing.T) {
+	t.Parallel()
+	for kindName, kind := range map[string]storeKind{"folder": folderStore, "s3": s3Store} {
+		for name, c := range suspensions() {
+			t.Run(kindName+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				f := newFleet(t, kind, "alpha", "beta", "gamma")
+				a := f.suspendedAt(c.at)
+				f.expire(hostA)
+				f.on(hostB, processOptions{}, night()...).silently()
+				finished, published, fences := f.objects(), f.manifests(), f.fences()
+				if len(published) != len(f.ids) {
+					t.Fatalf("%s finished the night with %d backups", hostB, len(published))
+				}
+
+				a.resume()
+				a.silently()
+				f.wantUnchanged(finished, published)
+				if got := f.fences(); got["alpha"] != fences["alpha"] {
+					t.Errorf("the lease was taken %d times, and %d after the other host woke", fences["alpha"], got["alpha"])
+				}
+				by := map[string]string{}
+				if c.published {
+					by["alpha"] = hostA
+				} else {
+					by["alpha"] = hostB
+				}
+				job := f.wantWhole(0, by)
+				if got := runsOf(job, hostA); !slices.Equal(got, []catalog.RunStatus{catalog.RunSucceeded}) {
+					t.Errorf("the run that woke is told as %v", got)
+				}
+			})
+		}
+	}
+}
+
+// wantUnchanged holds the store against how the night was finished: but for
+// the records of the host that woke and dumps that no manifest names, nothing
+// came and nothing went.
+func (f *fleet) wantUnchanged(finished map[string]string, published map[string]manifest.Backup) {
+	f.t.Helper()
+	named := map[string]bool{}
+	for _, m := range published {
+		named[m.Object.Key] = true
+	}
+	own := map[string]bool{}
+	for _, run := range f.nightJob().Runs {
+		if run.Host == hostA {
+			own[string(run.ID)] = true
+		}
+	}
+	now := f.objects()
+	for key, content := range finished {
+		isDump := strings.HasPrefix(key, "daily/") && !strings.HasSuffix(key, ".json")
+		if got, there := now[key]; got != content && (there || !isDump || named[key]) {
+			f.t.Errorf("%s was %q and is %q", key, content, got)
+		}
+	}
+	for key := range now {
+		if _, there := finished[key]; !there && !(strings.HasPrefix(key, "jobs/") && own[strings.Split(key, ".")[1]]) {
+			f.t.Errorf("%s was written after the night was finished", key)
+		}
+	}
+}
+
+// fences are how often each database's lease was taken.
+func (f *fleet) fences() map[string]int {
+	f.t.Helper()
+	taken := map[string]int{}
+	for name, id := range f.ids {
+		taken[name] = pgtest.Query[int](f.t, f.postgres,
+			`SELECT coalesce(max(fence), 0) FROM patina.leases WHERE name = '`+catalog.DatabaseLease(id)+`'`)
+	}
+	return taken
+}
+
+// TestAHostThatWakesWhileAnotherWorks lets the suspended host go on while the
+// other one, which took the lease over, is about to export: the first manifest
+// counts, the lease stays with who took it, and both end well.
+func TestAHostThatWakesWhileAnotherWorks(t *testing.T) {
+	t.Parallel()
+	cases := suspensions()
+	maps.DeleteFunc(cases, func(_ string, c suspension) bool { return c.published })
+	if len(cases) < 4 {
+		t.Fatalf("%d cases", len(cases))
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, folderStore, "alpha", "beta", "gamma")
+			a := f.suspendedAt(c.at)
+			f.expire(hostA)
+			asked, release := f.doors[hostB].stop(true)
+			defer release()
+			b := f.on(hostB, processOptions{}, night()...)
+			within(t, "the other host is about to export", asked)
+
+			fences := f.fences()
+			a.resume()
+			a.silently()
+			const held = `SELECT owner_host FROM patina.leases WHERE released_at IS NULL AND expires_at > clock_timestamp()`
+			if owner := pgtest.Query[string](t, f.postgres, held); owner != hostB {
+				t.Errorf("the lease is held by %s, want %s", owner, hostB)
+			}
+			if got := f.fences(); got["alpha"] != fences["alpha"] || got["alpha"] != 2 {
+				t.Errorf("the lease was taken %d times, and %d after the other host woke; want 2", fences["alpha"], got["alpha"])
+			}
+			published := f.manifests()
+			if len(published) != len(f.ids) {
+				t.Errorf("the host that woke left %d backups", len(published))
+			}
+			release()
+			b.silently()
+			job := f.wantWhole(0, map[string]string{"alpha": hostA, "beta": hostA, "gamma": hostA})
+			for _, host := range []string{hostA, hostB} {
+				if got := runsOf(job, host); !slices.Equal(got, []catalog.RunStatus{catalog.RunSucceeded}) {
+					t.Errorf("the run on %s is told as %v", host, got)
+				}
+			}
+		})
+	}
+}
+
+// TestAManualRunWaitsForAHeldDatabase asks for a backup of a database that a
+// night is at work on, on another host: it is taken when that is done, under
+// its own key.
+func TestAManualRunWaitsForAHeldDatabase(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, folderStore, "alpha")
+	asked, release := f.doors[hostA].stop(true)
+	defer release()
+	a := f.on(hostA, processOptions{}, night()...)
+	within(t, "the night is about to export", asked)
+
+	b := f.on(hostB, processOptions{}, "backup", "alpha", "--reason", "before the migration", "--lock-wait", "10m")
+	f.waitsFor("manual")
+	release()
+	a.silently()
+	if got := b.ends(0); got.stdout+got.stderr != "" {
+		t.Errorf("it printed:\n%s%s", got.stdout, got.stderr)
+	}
+	if n := f.doors[hostA].refusals() + f.doors[hostB].refusals(); n != 0 {
+		t.Errorf("D1 refused %d exports: two ran at once", n)
+	}
+	listed := decode[listJSON](t, f.patina(0, "list", "-o", "json").stdout)
+	if len(listed.Backups) != 2 || len(listed.Unfinished)+len(listed.Foreign) != 0 {
+		t.Fatalf("listed is %+v, want two backups and nothing else", listed)
+	}
+	manual, nightly := listed.Backups[0], listed.Backups[1]
+	if manual.Trigger != backup.TriggerManual || manual.Reason != "before the migration" || nightly.Trigger != backup.TriggerSchedule ||
+		manual.Object == nightly.Object || !strings.HasSuffix(nightly.Object, "/alpha.sql") {
+		t.Errorf("listed are\n%+v\n%+v", manual, nightly)
+	}
+	f.wantDone()
+}
+
+// waitsFor waits until a run whose job begins so is at work in the catalogue,
+// and has had the time to find its database held.
+func (f *fleet) waitsFor(job string) {
+	f.t.Helper()
+	eventually(f.t, "a run of a "+job+" job is at work", func() bool {
+		return pgtest.Query[int](f.t, f.postgres,
+			`SELECT count(*) FROM patina.backups WHERE job_id LIKE '`+job+`%' AND status = 'pending'`) > 0
+	})
+	time.Sleep(2 * time.Second) // waits twice for the lease; a slower one is let in at once
+}
+
+// TestAManualRunTakesOverFromADeadHost waits for a database whose holder was
+// killed, until the lease expires.
+func TestAManualRunTakesOverFromADeadHost(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, folderStore, "alpha")
+	f.killedAt("before put daily/*/alpha.sql")
+	b := f.on(hostB, processOptions{}, "backup", "alpha", "--lock-wait", "10m")
+	f.waitsFor("manual")
+	if got := f.doors[hostB].exports(); len(got) != 0 {
+		t.Errorf("%v was exported while it was held", got)
+	}
+	f.expire(hostA)
+	b.silently()
+	f.on(hostB, processOptions{}, night()...).silently()
+	if listed := decode[listJSON](t, f.patina(0, "list", "-o", "json").stdout); len(listed.Backups) != 2 {
+		t.Errorf("%d backups are listed, want the manual one and the night's", len(listed.Backups))
+	}
+}
+
+// TestAManualRunGivesUpWaiting ends with 11 where nothing else was asked for,
+// and with 3 where another database was backed up.
+func TestAManualRunGivesUpWaiting(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, folderStore, "alpha", "beta", "gamma")
+	asked, release := f.doors[hostA].stop(true)
+	defer release()
+	a := f.on(hostA, processOptions{}, night()...)
+	within(t, "the night is about to export", asked)
+	holder := f.nightJob()
+	says := regexp.MustCompile(fmt.Sprintf(`(?m)^- alpha: waited \d+s: held by run %s of %s \(process %d on %s\) since `+
+		`\d{4}-\d\d-\d\dT[0-9:]{8}Z$`, holder.Runs[0].ID, holder.ID, a.Process.Pid, hostA))
+	const hint = "patina: hint: patina status tells how far it is; --lock-wait waits longer\n"
+
+	only := f.on(hostB, processOptions{}, "backup", "alpha", "--lock-wait", "1s").ends(11)
+	if !says.MatchString(only.stderr) || !strings.HasSuffix(only.stderr, hint) || !strings.HasPrefix(only.stderr, "Databases: 0/1 successful\n") {
+		t.Errorf("it says\n%swant\n%s", only.stderr, says)
+	}
+	some := f.on(hostB, processOptions{}, "backup", "alpha", "beta", "--lock-wait", "1s").ends(3)
+	if !says.MatchString(some.stderr) || !strings.HasPrefix(some.stderr, "Databases: 1/2 successful\n") {
+		t.Errorf("it says\n%swant\n%s", some.stderr, says)
+	}
+	type document struct {
+		ExitStatus int      `json:"exitStatus"`
+		Faults     []string `json:"faults"`
+		Databases  []struct{ Name, Result, Error string }
+	}
+	doc := decode[document](t, f.on(hostB, processOptions{}, "backup", "alpha", "-o", "json", "--lock-wait", "0s").ends(11).stdout)
+	if doc.ExitStatus != 11 || !slices.Equal(doc.Faults, []string{"held", "failed"}) || len(doc.Databases) != 1 || doc.Databases[0].Result != "held" {
+		t.Errorf("as JSON it says %+v", doc)
+	}
+	release()
+	a.silently()
+	f.wantDone()
+	if listed := decode[listJSON](t, f.patina(0, "list", "-o", "json").stdout); len(listed.Backups) != len(f.ids)+1 {
+		t.Errorf("%d backups are listed, want the night's and one manual", len(listed.Backups))
+	}
+}
+
+// TestANightWaitsForAManualRun takes its own backup of a database that a
+// manual run on another host is at work on, when that is done.
+func TestANightWaitsForAManualRun(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, folderStore, "alpha")
+	asked, release := f.doors[hostB].stop(true)
+	defer release()
+	b := f.on(hostB, processOptions{}, "backup", "alpha")
+	within(t, "the manual run is about to export", asked)
+	a := f.on(hostA, processOptions{}, night()...)
+	f.waitsFor("night")
+	if got := f.doors[hostA].exports(); len(got) != 0 {
+		t.Errorf("%v was exported while it was held", got)
+	}
+	release()
+	b.silently()
+	a.silently()
+	if listed := decode[listJSON](t, f.patina(0, "list", "-o", "json").stdout); len(listed.Backups) != 2 {
+		t.Errorf("%d backups are listed, want the night's and the manual one", len(listed.Backups))
+	}
+	f.wantDone()
+}
