@@ -77,9 +77,9 @@ func newFleet(t *testing.T, kind storeKind, names ...string) *fleet {
 	t.Helper()
 	server, err := sandbox.New(sandbox.Options{
 		Dir: t.TempDir(), AccountID: scriptAccount, Token: scriptToken, Now: time.Now,
-		// An export takes some polls, is given up 5 s after the last one,
+		// An export takes some polls, is given up 3 s after the last one,
 		// and one that failed blocks its database.
-		ExportPolls: 2, PollTimeout: 5 * time.Second, BlockAfterFailure: true, RateLimit: -1,
+		ExportPolls: 2, PollTimeout: 3 * time.Second, BlockAfterFailure: true, RateLimit: -1,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -458,7 +458,7 @@ func (f *fleet) wantWhole(unfinished int, by map[string]string) catalog.Job {
 // more call of any host writes nothing at all.
 func (f *fleet) wantDone() {
 	f.t.Helper()
-	if n := pgtest.Query[int](f.t, f.postgres, `SELECT count(*) FROM patina.leases WHERE released_at IS NULL`); n != 0 {
+	if n := pgtest.Query[int](f.t, f.postgres, `SELECT count(*) FROM patina.leases WHERE released_at IS NULL AND expires_at > clock_timestamp()`); n != 0 {
 		f.t.Errorf("%d leases are still held", n)
 	}
 	before := f.objects()
@@ -551,12 +551,15 @@ func TestANightIsFinishedByAnotherHost(t *testing.T) {
 		at string
 		// unfinished is how many objects without a manifest it leaves.
 		unfinished int
+		// published says that it had published the database by then.
+		published bool
 	}{
 		"amid the export":            {},
 		"amid the dump":              {at: "amid put daily/*/alpha.sql 1"},
 		"before the dump is stored":  {at: "before put daily/*/alpha.sql"},
 		"between dump and manifest":  {at: "after put daily/*/alpha.sql", unfinished: 1},
 		"before the manifest stands": {at: "before put daily/*/alpha.json", unfinished: 1},
+		"after the manifest":         {at: "after put daily/*/alpha.json", published: true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -564,22 +567,28 @@ func TestANightIsFinishedByAnotherHost(t *testing.T) {
 			f := newFleet(t, folderStore, "alpha", "beta", "gamma")
 			f.killedAt(c.at)
 
+			done, by, exported := []string{"beta", "gamma"}, hostB, []string{"alpha", "beta", "gamma"}
+			if c.published {
+				done, by, exported = exported, hostA, done
+			}
 			f.on(hostB, processOptions{}, night()...).silently()
-			f.wantHeldByTheDead(1)
+			f.wantHeldByTheDead(1, done)
 			f.on(hostB, processOptions{}, night()...).silently()
-			f.wantHeldByTheDead(2)
+			if !c.published {
+				f.wantHeldByTheDead(2, done)
+			}
 
 			f.expire(hostA)
 			if told := runsOf(f.nightJob(), hostA); !slices.Equal(told, []catalog.RunStatus{catalog.RunLost}) {
 				t.Errorf("the killed run is told as %v", told)
 			}
 			f.on(hostB, processOptions{}, night()...).silently()
-			job := f.wantWhole(c.unfinished, map[string]string{"alpha": hostB, "beta": hostB, "gamma": hostB})
+			job := f.wantWhole(c.unfinished, map[string]string{"alpha": by, "beta": hostB, "gamma": hostB})
 			if got := runsOf(job, hostA); !slices.Equal(got, []catalog.RunStatus{catalog.RunLost}) {
 				t.Errorf("the killed run is told as %v", got)
 			}
-			if got := f.doors[hostB].exports(); !slices.Equal(got, []string{"alpha", "beta", "gamma"}) {
-				t.Errorf("%s exported %v, want each once", hostB, got)
+			if got := f.doors[hostB].exports(); !slices.Equal(got, exported) {
+				t.Errorf("%s exported %v, want %v", hostB, got, exported)
 			}
 			if got := f.doors[hostA].exports(); !slices.Equal(got, []string{"alpha"}) {
 				t.Errorf("%s exported %v before it died", hostA, got)
@@ -608,10 +617,10 @@ func (f *fleet) killedAt(at string) {
 
 // wantHeldByTheDead holds the state in which all is done but what a host holds
 // that was killed just now, after a number of runs of the other host.
-func (f *fleet) wantHeldByTheDead(runs int) {
+func (f *fleet) wantHeldByTheDead(runs int, done []string) {
 	f.t.Helper()
-	if got := slices.Sorted(maps.Keys(f.manifests())); !slices.Equal(got, []string{"beta", "gamma"}) {
-		f.t.Errorf("backups are there of %v, want those that nobody held", got)
+	if got := slices.Sorted(maps.Keys(f.manifests())); !slices.Equal(got, done) {
+		f.t.Errorf("backups are there of %v, want %v", got, done)
 	}
 	job := f.nightJob()
 	if job.Status != catalog.JobRunning {
@@ -674,6 +683,9 @@ func TestAHostThatWakesHarmsNothing(t *testing.T) {
 	t.Parallel()
 	for kindName, kind := range map[string]storeKind{"folder": folderStore, "s3": s3Store} {
 		for name, c := range suspensions() {
+			if kindName == "s3" && !strings.HasPrefix(c.at, "before put daily/") && !strings.HasPrefix(c.at, "after put daily/") {
+				continue // the store has no part in it
+			}
 			t.Run(kindName+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				f := newFleet(t, kind, "alpha", "beta", "gamma")
@@ -691,11 +703,9 @@ func TestAHostThatWakesHarmsNothing(t *testing.T) {
 				if got := f.fences(); got["alpha"] != fences["alpha"] {
 					t.Errorf("the lease was taken %d times, and %d after the other host woke", fences["alpha"], got["alpha"])
 				}
-				by := map[string]string{}
+				by := map[string]string{"alpha": hostB}
 				if c.published {
 					by["alpha"] = hostA
-				} else {
-					by["alpha"] = hostB
 				}
 				job := f.wantWhole(0, by)
 				if got := runsOf(job, hostA); !slices.Equal(got, []catalog.RunStatus{catalog.RunSucceeded}) {
@@ -704,6 +714,31 @@ func TestAHostThatWakesHarmsNothing(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestAHostThatWakesAfterItsDeadline was suspended for longer than one database
+// may take. It could not do its work any more, and says so; but the night is
+// done, and so is it.
+func TestAHostThatWakesAfterItsDeadline(t *testing.T) {
+	t.Parallel()
+	const deadline = 15 * time.Second
+	f := newFleet(t, folderStore, "alpha", "beta")
+	f.env["PATINA_BACKUP_DEADLINE"] = deadline.String()
+	a := f.suspendedAt("before put daily/*/alpha.sql")
+	passed := time.After(deadline)
+	f.expire(hostA)
+	f.on(hostB, processOptions{}, night()...).silently()
+	finished, published := f.objects(), f.manifests()
+
+	<-passed
+	a.resume()
+	got := a.ends(0)
+	said := regexp.MustCompile(`^patina: warning: alpha: not done within the deadline of 15s.*; another run of this night, on host-b, has its backup\n$`)
+	if got.stdout != "" || !said.MatchString(got.stderr) {
+		t.Errorf("it says\n%s%s", got.stdout, got.stderr)
+	}
+	f.wantUnchanged(finished, published)
+	f.wantWhole(0, map[string]string{"alpha": hostB, "beta": hostB})
 }
 
 // wantUnchanged holds the store against how the night was finished: but for
@@ -916,4 +951,166 @@ func TestANightWaitsForAManualRun(t *testing.T) {
 		t.Errorf("%d backups are listed, want the night's and the manual one", len(listed.Backups))
 	}
 	f.wantDone()
+}
+
+// TestAWrongClockChangesNothing has both hosts take the night at once, of which
+// one has a clock that is off by 10 minutes: so that, going by it, it would be
+// the night before or the one after.
+func TestAWrongClockChangesNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range wrongClocks() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, folderStore, "alpha", "beta", "gamma")
+			night := f.nightAround(c)
+			f.meetAtTheFirstExport()
+			before := time.Now().Add(-time.Second)
+			wrong := processOptions{now: time.Now().Add(c.off).UTC().Format(time.RFC3339)}
+			a, b := f.on(hostA, wrong, scheduled()...), f.on(hostB, processOptions{}, scheduled()...)
+			a.silently()
+			b.silently()
+			f.wantNight(night, before)
+			if all := append(f.doors[hostA].exports(), f.doors[hostB].exports()...); len(all) != len(f.ids) {
+				t.Errorf("exported were %v, want each database once", all)
+			}
+
+			// A manual run's key tells the time, which is not the host's.
+			wrong.now = time.Now().Add(c.off).UTC().Format(time.RFC3339)
+			f.on(hostA, wrong, "backup", "alpha").silently()
+			listed := decode[listJSON](t, f.patina(0, "list", "-o", "json").stdout)
+			if got := listed.Backups[0]; got.Trigger != backup.TriggerManual || got.TakenAt.Before(before) || got.TakenAt.After(time.Now().Add(time.Second)) {
+				t.Errorf("the newest backup is %s of %s, want the manual one at the present time", got.Trigger, got.TakenAt)
+			}
+		})
+	}
+}
+
+// TestAWrongClockWithoutACatalogue goes by the store's clock where Postgres is
+// away.
+func TestAWrongClockWithoutACatalogue(t *testing.T) {
+	t.Parallel()
+	for name, c := range wrongClocks() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, s3Store, "alpha", "beta", "gamma")
+			f.env["PATINA_CATALOG_URL"] = "postgres://nobody@127.0.0.1:1/nothing"
+			night := f.nightAround(c)
+			before := time.Now().Add(-2 * time.Second) // the store tells whole seconds
+			wrong := processOptions{now: time.Now().Add(c.off).UTC().Format(time.RFC3339)}
+			f.on(hostA, wrong, scheduled()...).ends(7)
+			f.wantNight(night, before)
+			done := f.objects()
+			f.on(hostB, processOptions{}, scheduled()...).silently()
+			if !maps.Equal(done, f.objects()) {
+				t.Errorf("the second host took another night: %v", slices.Sorted(maps.Keys(f.objects())))
+			}
+			if got := f.doors[hostA].exports(); !slices.Equal(got, slices.Sorted(maps.Keys(f.ids))) {
+				t.Errorf("exported were %v, want each database once", got)
+			}
+		})
+	}
+}
+
+// A wrongClock is off by some time.
+type wrongClock struct {
+	off time.Duration
+	// tick is when the nightly schedule ticks, from now: within the 10 minutes
+	// by which a night may be taken early, or just beyond them.
+	tick time.Duration
+	// due says that the night of that tick is the one to take.
+	due bool
+}
+
+func wrongClocks() map[string]wrongClock {
+	return map[string]wrongClock{
+		"10 minutes behind": {off: -10 * time.Minute, tick: 7 * time.Minute, due: true},
+		"10 minutes ahead":  {off: 10 * time.Minute, tick: 18 * time.Minute},
+	}
+}
+
+// nightAround has the nightly schedule tick soon, where the wrong clock and the
+// right one do not agree, and returns the night that the right one means.
+func (f *fleet) nightAround(c wrongClock) time.Time {
+	tick := time.Now().Add(c.tick).UTC().Truncate(time.Minute)
+	f.env["PATINA_SCHEDULE_NIGHTLY"] = fmt.Sprintf("%d %d * * *", tick.Minute(), tick.Hour())
+	if c.due {
+		return tick
+	}
+	return tick.AddDate(0, 0, -1)
+}
+
+// scheduled is the command that cron runs on the host whose turn it is.
+func scheduled() []string { return []string{"backup", "--trigger", "schedule"} }
+
+// wantNight holds that all databases have the backup of one night, at the plain
+// keys, taken at the present time.
+func (f *fleet) wantNight(night, since time.Time) {
+	f.t.Helper()
+	published := f.manifests()
+	if len(published) != len(f.ids) {
+		f.t.Errorf("the night has %d backups, want %d", len(published), len(f.ids))
+	}
+	for name, m := range published {
+		want := backup.Name{Day: backup.DayOf(night), Database: name}
+		if !m.Night.Equal(night) || m.Object.Key != want.Object("") {
+			f.t.Errorf("%s is of %s under %s, want %s and %s", name, m.Night, m.Object.Key, night, want.Object(""))
+		}
+		if m.StartedAt.Before(since) || m.EndedAt.After(time.Now().Add(time.Second)) {
+			f.t.Errorf("%s was taken from %s to %s: that is not now", name, m.StartedAt, m.EndedAt)
+		}
+	}
+}
+
+// TestTwoHostsWithoutACommonCatalogue run the night at once and know nothing of
+// each other: in the worst case, which this is for the first database, it is
+// exported twice and published once.
+func TestTwoHostsWithoutACommonCatalogue(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]storeKind{"folder": folderStore, "s3": s3Store} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, kind, "alpha", "beta", "gamma")
+			f.meetAtTheFirstExport()
+			own := map[string]processOptions{}
+			for host := range f.doors {
+				own[host] = processOptions{env: map[string]string{"PATINA_CATALOG_URL": "sqlite://" + t.TempDir() + "/catalog.db"}}
+			}
+			a, b := f.on(hostA, own[hostA], night()...), f.on(hostB, own[hostB], night()...)
+			a.silently()
+			b.silently()
+
+			published := f.manifests()
+			exported := append(f.doors[hostA].exports(), f.doors[hostB].exports()...)
+			for name := range f.ids {
+				n := 0
+				for _, e := range exported {
+					if e == name {
+						n++
+					}
+				}
+				if _, there := published[name]; !there || n < 1 || n > 2 || name == "alpha" && n != 2 {
+					t.Errorf("%s was exported %d times, its backup is there: %t", name, n, there)
+				}
+			}
+			listed := decode[listJSON](t, f.patina(0, "list", "-o", "json").stdout)
+			if len(listed.Backups) != len(f.ids) || len(listed.Unfinished)+len(listed.Foreign) != 0 {
+				t.Errorf("%d backups, %d unfinished, %d foreign objects; want %d, 0, 0",
+					len(listed.Backups), len(listed.Unfinished), len(listed.Foreign), len(f.ids))
+			}
+			for _, backup := range listed.Backups {
+				f.patina(0, "download", backup.Date, backup.Database, "--file", t.TempDir()+"/dump.sql")
+			}
+			before := f.objects()
+			for host := range f.doors {
+				f.on(host, own[host], night()...).silently()
+				status := decode[statusJSON](t, f.on(host, own[host], "status", "-o", "json").ends(0).stdout)
+				if status.CurrentStatus != "succeeded" || status.LastBackup == nil || status.LastBackup.Successful != len(f.ids) {
+					t.Errorf("%s tells %s, %+v", host, status.CurrentStatus, status.LastBackup)
+				}
+			}
+			if !maps.Equal(before, f.objects()) {
+				t.Error("a call after the night was done changed the store")
+			}
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/engine"
+	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/sandbox"
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
 
@@ -217,4 +220,38 @@ func TestADeadProcessIsNotWaitedFor(t *testing.T) {
 	}
 	// The night is not finished by a run that left something to another.
 	wantOutcomes(t, b.night(e), map[string]engine.Outcome{"alpha": engine.OutcomeAlready, "beta": engine.OutcomeElsewhere})
+}
+
+// TestWhatFailsHereAndIsDoneElsewhere may not write dumps, while another host
+// takes the night: nothing is missing then, and what failed is told.
+func TestWhatFailsHereAndIsDoneElsewhere(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "alpha", "beta")
+	b.d1.AddFault(sandbox.Fault{Call: "export", Database: "beta", Kind: sandbox.FaultInner, Message: "D1 Export error: broken", Times: 1000})
+	other := b.host(func(o *engine.Options) {
+		o.Catalog, o.CatalogErr = nil, errors.New("it has none in common")
+		o.Pause = func(int) time.Duration { return time.Millisecond }
+	})
+	var once sync.Once
+	e := b.host(func(o *engine.Options) {
+		o.Pause = func(int) time.Duration { return time.Millisecond }
+		o.Store = tampered{Store: b.store, put: func(key string, _ func() (store.Receipt, error)) (store.Receipt, error, bool) {
+			if !strings.HasPrefix(key, "daily/") || !strings.HasSuffix(key, ".sql") {
+				return store.Receipt{}, nil, false
+			}
+			once.Do(func() { b.night(other) })
+			return store.Receipt{}, store.ErrDenied, true
+		}}
+	})
+	result := b.night(e)
+	wantOutcomes(t, result, map[string]engine.Outcome{"alpha": engine.OutcomeAlready, "beta": engine.OutcomeFailed})
+	if len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0].Error(), "alpha: ") || !errors.Is(result.Warnings[0], store.ErrDenied) {
+		t.Errorf("warnings are %v, want one about alpha", result.Warnings)
+	}
+	if kinds := result.Kinds(); !slices.Contains(kinds, fault.Partial) {
+		t.Errorf("faults are %v", kinds)
+	}
+	if list := b.list(e); len(list.Entries) != 1 || len(list.Unfinished)+len(list.Foreign) != 0 {
+		t.Errorf("listed is %+v", list)
+	}
 }

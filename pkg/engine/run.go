@@ -181,11 +181,8 @@ func (r *backupRun) conclude(ctx context.Context) BackupResult {
 		switch t.outcome {
 		case OutcomePlanned:
 			t.outcome, t.err = OutcomeInterrupted, errInterrupted
-		case OutcomeElsewhere:
-			// Done by now, perhaps: then this run may call the night finished.
-			if _, err := r.findNight(after, t); err != nil {
-				r.warn(err)
-			}
+		case OutcomeElsewhere, OutcomeFailed, OutcomeHeld:
+			r.lookElsewhere(after, t)
 		}
 	}
 	status := r.status(ctx)
@@ -199,6 +196,23 @@ func (r *backupRun) conclude(ctx context.Context) BackupResult {
 	r.log.end(after, r.job, r.run.ID, catalog.RunEnd{Status: status, Message: r.firstError()})
 	result.CatalogErr, result.Warnings = r.log.Err(), r.warnings
 	return result
+}
+
+// lookElsewhere looks whether another run of the night has by now what this one
+// left to it, or could not do itself: then the night lacks nothing. What failed
+// here is still told. A database that was never found or tried stays as it is.
+func (r *backupRun) lookElsewhere(ctx context.Context, t *task) {
+	if !r.job.IsNight() || t.outcome == OutcomeFailed && t.attempts == 0 {
+		return
+	}
+	failure := t.err
+	found, err := r.findNight(ctx, t)
+	if err != nil {
+		r.warn(err)
+	}
+	if found && failure != nil {
+		r.warn(fmt.Errorf("%s: %w; another run of this night, on %s, has its backup", t.database.Name, failure, t.manifest.Host))
+	}
 }
 
 var errInterrupted = errors.New("interrupted before it was done")
@@ -280,11 +294,15 @@ func (r *backupRun) record(ctx context.Context, t *task) {
 	if t.err != nil {
 		row.Error = t.err.Error()
 	}
-	if t.manifest != nil {
-		row.RunID = t.manifest.RunID
-		row.PlainBytes, row.StoredBytes = t.manifest.Plain.Bytes, t.manifest.Object.Stored.Bytes
+	if m := t.manifest; m != nil {
+		row.RunID = m.RunID
+		row.PlainBytes, row.StoredBytes = m.Plain.Bytes, m.Object.Stored.Bytes
 	}
-	r.log.set(ctx, row)
+	if t.outcome == OutcomeAlready {
+		// The row is about the run that published, not the one that found it.
+		row.Attempts, row.StartedAt, row.EndedAt = t.manifest.Export.Attempts, t.manifest.StartedAt, t.manifest.EndedAt
+	}
+	r.log.set(ctx, row, r.run.ID)
 }
 
 func rowStatus(t *task) catalog.BackupStatus {
