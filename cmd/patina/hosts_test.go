@@ -597,6 +597,51 @@ func TestANightIsFinishedByAnotherHost(t *testing.T) {
 	}
 }
 
+// TestAHostThatDiesAtTheEnd had published everything, and could not say so any
+// more: the next call says it.
+func TestAHostThatDiesAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		at string
+		// ended says that the catalogue knew of the run's end by then.
+		ended bool
+	}{
+		"after the last manifest": {at: "after put daily/*/beta.json"},
+		"before the end record":   {at: "before put jobs/*/*.end.json", ended: true},
+		"after the end record":    {at: "after put jobs/*/*.end.json", ended: true},
+	} {
+		for _, next := range []string{hostA, hostB} {
+			t.Run(name+"/then "+next, func(t *testing.T) {
+				t.Parallel()
+				f := newFleet(t, folderStore, "alpha", "beta")
+				f.killedAt(c.at)
+				f.on(next, processOptions{}, night()...).silently()
+				if !c.ended {
+					f.expire(hostA)
+				}
+				f.wantWhole(0, map[string]string{"alpha": hostA, "beta": hostA})
+				if got := f.doors[next].exports(); next == hostB && len(got) != 0 {
+					t.Errorf("%s exported %v", next, got)
+				}
+			})
+		}
+	}
+}
+
+// TestTheSameHostTakesOverAtOnce does not wait for the lease of a process that
+// it can see is no more.
+func TestTheSameHostTakesOverAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, folderStore, "alpha", "beta")
+	f.killedAt("before put daily/*/alpha.sql")
+	f.on(hostA, processOptions{}, night()...).silently()
+	if published := f.manifests(); len(published) != len(f.ids) {
+		t.Errorf("%d backups, want %d", len(published), len(f.ids))
+	}
+	f.expire(hostA)
+	f.wantWhole(0, map[string]string{"alpha": hostA, "beta": hostA})
+}
+
 // killedAt starts the night on the first host and kills it at a point, while it
 // holds the first database.
 func (f *fleet) killedAt(at string) {
@@ -640,8 +685,9 @@ func (f *fleet) wantHeldByTheDead(runs int, done []string) {
 type suspension struct {
 	// at is the point; empty is amid the export.
 	at string
-	// published says that it had published its database by then.
-	published bool
+	// published says that it had published its database by then, ended that the
+	// catalogue knew of its end.
+	published, ended bool
 }
 
 func suspensions() map[string]suspension {
@@ -652,8 +698,8 @@ func suspensions() map[string]suspension {
 		"between dump and manifest":  {at: "after put daily/*/alpha.sql"},
 		"before the manifest stands": {at: "before put daily/*/alpha.json"},
 		"after the manifest":         {at: "after put daily/*/alpha.json", published: true},
-		"before the end record":      {at: "before put jobs/*/*.end.json", published: true},
-		"after the end record":       {at: "after put jobs/*/*.end.json", published: true},
+		"before the end record":      {at: "before put jobs/*/*.end.json", published: true, ended: true},
+		"after the end record":       {at: "after put jobs/*/*.end.json", published: true, ended: true},
 	}
 }
 
@@ -690,7 +736,9 @@ func TestAHostThatWakesHarmsNothing(t *testing.T) {
 				t.Parallel()
 				f := newFleet(t, kind, "alpha", "beta", "gamma")
 				a := f.suspendedAt(c.at)
-				f.expire(hostA)
+				if !c.ended {
+					f.expire(hostA)
+				}
 				f.on(hostB, processOptions{}, night()...).silently()
 				finished, published, fences := f.objects(), f.manifests(), f.fences()
 				if len(published) != len(f.ids) {
@@ -721,7 +769,7 @@ func TestAHostThatWakesHarmsNothing(t *testing.T) {
 // done, and so is it.
 func TestAHostThatWakesAfterItsDeadline(t *testing.T) {
 	t.Parallel()
-	const deadline = 15 * time.Second
+	const deadline = 12 * time.Second
 	f := newFleet(t, folderStore, "alpha", "beta")
 	f.env["PATINA_BACKUP_DEADLINE"] = deadline.String()
 	a := f.suspendedAt("before put daily/*/alpha.sql")
@@ -733,7 +781,7 @@ func TestAHostThatWakesAfterItsDeadline(t *testing.T) {
 	<-passed
 	a.resume()
 	got := a.ends(0)
-	said := regexp.MustCompile(`^patina: warning: alpha: not done within the deadline of 15s.*; another run of this night, on host-b, has its backup\n$`)
+	said := regexp.MustCompile(`^patina: warning: alpha: not done within the deadline of 12s.*; another run of this night, on host-b, has its backup\n$`)
 	if got.stdout != "" || !said.MatchString(got.stderr) {
 		t.Errorf("it says\n%s%s", got.stdout, got.stderr)
 	}

@@ -187,13 +187,15 @@ func (r *backupRun) conclude(ctx context.Context) BackupResult {
 	}
 	status := r.status(ctx)
 	result := r.result(status)
-	if err := r.writeEnd(after, status); err != nil {
-		r.warn(fmt.Errorf("write the end record: %w", err))
-	}
 	for _, t := range r.tasks {
 		r.record(after, t)
 	}
 	r.log.end(after, r.job, r.run.ID, catalog.RunEnd{Status: status, Message: r.firstError()})
+	// The end record comes last: where it stands, no later run looks for what
+	// this one may have left unsaid.
+	if err := r.writeEnd(after, status); err != nil {
+		r.warn(fmt.Errorf("write the end record: %w", err))
+	}
 	result.CatalogErr, result.Warnings = r.log.Err(), r.warnings
 	return result
 }
