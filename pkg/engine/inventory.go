@@ -219,29 +219,36 @@ func matchesAny(patterns []string, key string) bool {
 
 // applyProofs marks the entries that did not pass a later check.
 func (e *Engine) applyProofs(ctx context.Context, inv *inventory) error {
+	failed, err := e.failedProofs(ctx)
+	for i := range inv.entries {
+		if detail, found := failed[inv.entries[i].Key]; found {
+			inv.entries[i].Failed = detail
+		}
+	}
+	return err
+}
+
+// failedProofs tells, by the key of the manifest, which backups did not pass a
+// check that was made after they were published, and why.
+func (e *Engine) failedProofs(ctx context.Context) (map[string]string, error) {
 	var infos []store.Info
 	for info, err := range e.opts.Store.List(ctx, backup.RecordPrefix(backup.RecordProof)) {
 		if err != nil {
-			return fmt.Errorf("list the bucket: %w", err)
+			return nil, fmt.Errorf("list the bucket: %w", err)
 		}
 		infos = append(infos, info)
 	}
 	bodies, err := e.readDocuments(ctx, infos)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	failed := map[string]string{}
 	for _, body := range bodies {
-		proof, err := manifest.Decode[manifest.ProofRecord](body)
-		if err != nil || proof.Passed {
-			continue
-		}
-		for i := range inv.entries {
-			if inv.entries[i].Key == proof.Manifest {
-				inv.entries[i].Failed = cmp.Or(proof.Detail, "a "+proof.Level+" proof failed")
-			}
+		if proof, err := manifest.Decode[manifest.ProofRecord](body); err == nil && !proof.Passed {
+			failed[proof.Manifest] = cmp.Or(proof.Detail, "a "+proof.Level+" proof failed")
 		}
 	}
-	return nil
+	return failed, nil
 }
 
 // putDocument writes a small document, create-only.

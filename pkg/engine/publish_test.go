@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/sandbox"
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
@@ -253,5 +255,49 @@ func TestWhatFailsHereAndIsDoneElsewhere(t *testing.T) {
 	}
 	if list := b.list(e); len(list.Entries) != 1 || len(list.Unfinished)+len(list.Foreign) != 0 {
 		t.Errorf("listed is %+v", list)
+	}
+}
+
+// TestANightsFailedProofIsNoBackup has a run publish a backup, find that it did
+// not pass the look afterwards, and die: the next run takes it again.
+func TestANightsFailedProofIsNoBackup(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "alpha", "beta")
+	died := b.night(b.host(nil))
+	ends, err := filepath.Glob(filepath.Join(b.dir, "jobs", "*", "*.end.json"))
+	if err != nil || len(ends) != 1 {
+		t.Fatalf("end records are %v: %v", ends, err)
+	}
+	if err := os.Remove(ends[0]); err != nil {
+		t.Fatal(err)
+	}
+	spoiled := died.Databases[0].ManifestKey
+	name, _, err := backup.ParseName(spoiled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := manifest.Encode(manifest.ProofRecord{Manifest: spoiled, RunID: died.Run.ID, At: b.now(), Level: "identity"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.store.Put(t.Context(), backup.ProofKey(name, b.now(), died.Run.ID), bytes.NewReader(proof), store.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	e := b.host(nil)
+	result := b.night(e)
+	wantOutcomes(t, result, map[string]engine.Outcome{"alpha": engine.OutcomeDone, "beta": engine.OutcomeAlready})
+	list := b.list(e)
+	good := 0
+	for _, entry := range list.Entries {
+		if entry.Good() {
+			good++
+		}
+	}
+	if len(list.Entries) != 3 || good != 2 || result.Databases[0].ManifestKey == spoiled {
+		t.Errorf("%d backups are listed, %d of them good, alpha's is %s; want 3, 2, a new one", len(list.Entries), good, result.Databases[0].ManifestKey)
+	}
+	if again := b.night(b.host(nil)); !again.Idle {
+		t.Errorf("one more run is %+v, want it idle", again)
 	}
 }

@@ -52,7 +52,7 @@ type task struct {
 	// triedAt is when the present try began; suffixAt is the time in its
 	// suffix.
 	triedAt, suffixAt time.Time
-	// spoiled are manifests of this run that did not pass the look afterwards.
+	// spoiled are manifests whose objects did not pass a look afterwards.
 	spoiled map[string]bool
 }
 
