@@ -178,13 +178,11 @@ func (r *backupRun) conclude(ctx context.Context) BackupResult {
 	after, cancel := afterwards(ctx)
 	defer cancel()
 	for _, t := range r.tasks {
-		switch t.outcome {
-		case OutcomePlanned:
+		if t.outcome == OutcomePlanned {
 			t.outcome, t.err = OutcomeInterrupted, errInterrupted
-		case OutcomeElsewhere, OutcomeFailed, OutcomeHeld:
-			r.lookElsewhere(after, t)
 		}
 	}
+	r.lookElsewhere(after, ctx.Err() == nil)
 	status := r.status(ctx)
 	result := r.result(status)
 	for _, t := range r.tasks {
@@ -200,20 +198,30 @@ func (r *backupRun) conclude(ctx context.Context) BackupResult {
 	return result
 }
 
+// lookTime bounds the last look at the night's backups: of the time that a run
+// has for its conclusion, most must be left for saying how it ended.
+const lookTime = 20 * time.Second
+
 // lookElsewhere looks whether another run of the night has by now what this one
-// left to it, or could not do itself: then the night lacks nothing. What failed
-// here is still told. A database that was never found or tried stays as it is.
-func (r *backupRun) lookElsewhere(ctx context.Context, t *task) {
-	if !r.job.IsNight() || t.outcome == OutcomeFailed && t.attempts == 0 {
-		return
-	}
-	failure := t.err
-	found, err := r.findNight(ctx, t)
-	if err != nil {
-		r.warn(err)
-	}
-	if found && failure != nil {
-		r.warn(fmt.Errorf("%s: %w; another run of this night, on %s, has its backup", t.database.Name, failure, t.manifest.Host))
+// left to it or, where failures are to be looked at too, could not do itself:
+// then the night lacks nothing. What failed here is still told.
+func (r *backupRun) lookElsewhere(ctx context.Context, failures bool) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	for _, t := range r.tasks {
+		// What was never found or tried is no other run's either.
+		tried := t.outcome == OutcomeHeld || t.outcome == OutcomeFailed && t.attempts > 0
+		if !r.job.IsNight() || t.outcome != OutcomeElsewhere && !(failures && tried) {
+			continue
+		}
+		failure := t.err
+		found, err := r.findNight(ctx, t)
+		switch {
+		case err != nil && failure == nil:
+			r.warn(err)
+		case found && failure != nil:
+			r.warn(fmt.Errorf("%s: %w; another run of this night, on %s, has its backup", t.database.Name, failure, t.manifest.Host))
+		}
 	}
 }
 
