@@ -340,6 +340,14 @@ func (f *fleet) expire(host string) {
 	}
 }
 
+// disconnect ends all connections to the catalogue, as a server or a router
+// does that has not heard of a host for long.
+func (f *fleet) disconnect() {
+	f.t.Helper()
+	pgtest.Query[int](f.t, f.postgres, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+}
+
 // objects are all objects of the store with their content.
 func (f *fleet) objects() map[string]string {
 	f.t.Helper()

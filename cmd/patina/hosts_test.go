@@ -205,8 +205,9 @@ func suspensions() map[string]suspension {
 }
 
 // TestAHostThatWakesHarmsNothing suspends the host that holds a database until
-// another has finished the night, and then lets it go on: it finds everything
-// done, changes nothing but what is its own, and ends well.
+// another has finished the night, and then lets it go on, with its connections
+// to Postgres gone: it finds everything done, changes nothing but what is its
+// own, and ends well.
 func TestAHostThatWakesHarmsNothing(t *testing.T) {
 	t.Parallel()
 	for kindName, kind := range map[string]storeKind{"folder": folderStore, "s3": s3Store} {
@@ -221,6 +222,7 @@ func TestAHostThatWakesHarmsNothing(t *testing.T) {
 				if !c.ended {
 					f.expire(hostA)
 				}
+				f.disconnect()
 				f.on(hostB, processOptions{}, night()...).silently()
 				finished, published, fences := f.objects(), f.manifests(), f.fences()
 				if len(published) != len(f.ids) {
