@@ -176,7 +176,7 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 			return BackupResult{}, err
 		}
 		if finished {
-			return r.idle(), nil
+			return r.idle(ctx), nil
 		}
 	}
 	if err := r.plan(ctx); err != nil {
@@ -194,7 +194,7 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 		return BackupResult{}, err
 	}
 	if told {
-		return r.idle(), nil
+		return r.idle(ctx), nil
 	}
 	// A run died between its last manifest and its end: nothing is left to do
 	// but to say so.
