@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -30,4 +31,7 @@ type host struct {
 	// test that kills the process at a named call; nil leaves the store as it
 	// is.
 	wrapStore func(store.Store) store.Store
+	// network carries all HTTP requests, such as a test's connections in
+	// memory; nil means that each client has connections of its own.
+	network http.RoundTripper
 }

@@ -44,12 +44,19 @@ func (r *backupRun) try(ctx context.Context, t *task) error {
 	return r.publish(ctx, t, at, m)
 }
 
+// locateTime bounds the question where a database runs: one request that hangs,
+// and another.
+const locateTime = 90 * time.Second
+
 // locate asks D1 where the database runs, which its listing does not tell. A
-// restore into the same region wants to know; a backup is not given up for it.
+// restore into the same region wants to know; a backup is neither given up nor
+// held up for it.
 func (r *backupRun) locate(ctx context.Context, t *task) {
 	if t.database.Region != "" {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, locateTime)
+	defer cancel()
 	db, err := r.e.opts.D1.Get(ctx, t.database.ID)
 	if err != nil {
 		r.e.opts.Log.Info("region is not known", "database", t.database.Name, "error", err)

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/sandbox"
+	"github.com/AutumnsGrove/patina/pkg/store/storetest/r2fake"
+)
+
+// world is a D1 with two databases, an R2 and an installation, all in one
+// bubble of testing/synctest, in which limits and pauses cost no time.
+type world struct {
+	*installation
+	d1      *sandbox.Server
+	r2      *r2fake.Server
+	between *between
+	hosts   map[string]http.RoundTripper
+}
+
+// worldConfig has every setting at its default.
+const worldConfig = `
+databases: [alpha, beta]
+catalog: {url: "sqlite://%s/catalog.db"}
+store:
+  url: "s3://patina-test?endpoint=%s&region=auto"
+  access_key_id: r2fake-access-key-id
+  secret_access_key: r2fake-secret-access-key
+cloudflare: {account_id: %s, api_base_url: "http://localhost/client/v4", api_token: %s}
+`
+
+// newWorld makes a world. Where large is set, alpha's dump is of two parts.
+func newWorld(t *testing.T, large bool) *world {
+	t.Helper()
+	w := &world{between: &between{}}
+	dir := t.TempDir()
+	server, err := sandbox.New(sandbox.Options{Dir: filepath.Join(dir, "d1"), AccountID: scriptAccount, Token: scriptToken, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	w.d1 = server
+	rows := "INSERT INTO t VALUES('a')"
+	if large {
+		rows = "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 60) SELECT printf('%.*c', 95000, 'x') FROM n"
+	}
+	if w.between.alpha, err = server.Seed(t.Context(), "alpha", "CREATE TABLE t(v)", rows); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Seed(t.Context(), "beta", "CREATE TABLE t(v)", "INSERT INTO t VALUES('b')"); err != nil {
+		t.Fatal(err)
+	}
+	w.r2 = r2fake.StartInMemory(t, r2fake.Options{Between: w.between.wrap(w.between.storeCall, storeAnswers())})
+	server.SetFilesURL("http://127.0.0.1")
+	w.hosts = map[string]http.RoundTripper{
+		"localhost": serveInMemory(t, w.between.wrap(w.between.apiCall, apiAnswers())(server.API())),
+		"127.0.0.1": serveInMemory(t, w.between.wrap(w.between.fileCall, storeAnswers())(server.Files())),
+	}
+	w.installation = install(t, fmt.Sprintf(worldConfig, dir, w.r2.Endpoint, scriptAccount, scriptToken))
+	w.network = w
+	return w
+}
+
+// RoundTrip carries a request to the server that it is for.
+func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
+	if host, ok := w.hosts[r.URL.Host]; ok {
+		return host.RoundTrip(r)
+	}
+	return w.r2.Transport.RoundTrip(r)
+}
+
+// serveInMemory serves a handler over connections in memory.
+func serveInMemory(t *testing.T, h http.Handler) http.RoundTripper {
+	t.Helper()
+	listener := r2fake.NewPipeListener()
+	server := httptest.NewUnstartedServer(h)
+	_ = server.Listener.Close() // the one that NewUnstartedServer opened
+	server.Listener = listener
+	server.Config.ErrorLog = nil
+	server.Start()
+	transport := &http.Transport{DialContext: listener.Dial, DisableCompression: true}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return transport
+}
+
+// run runs a command to its end.
+func (w *world) run(args ...string) outcome {
+	w.t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := run(w.t.Context(), append([]string{"--config", w.config}, args...), w.host(&stdout, &stderr))
+	for _, leak := range leaks() {
+		if strings.Contains(stdout.String()+stderr.String(), leak) {
+			w.t.Errorf("patina %s printed the secret %q", strings.Join(args, " "), leak)
+		}
+	}
+	return outcome{status, stdout.String(), stderr.String()}
+}
+
+// wantBackups wants exactly one backup of each of these databases, each equal
+// to its database, and returns the listing.
+func (w *world) wantBackups(names ...string) listJSON {
+	w.t.Helper()
+	listed := decode[listJSON](w.t, w.patina(0, "list", "-o", "json").stdout)
+	var got []string
+	for _, b := range listed.Backups {
+		got = append(got, b.Database)
+		if !b.Good {
+			w.t.Errorf("%s is not good: %s", b.Manifest, b.Failed)
+		}
+		var want strings.Builder
+		if err := w.d1.Dump(w.t.Context(), b.Database, &want); err != nil {
+			w.t.Fatal(err)
+		}
+		if text := w.patina(0, "download", "latest", b.Database, "-f", "-").stdout; text != want.String() {
+			w.t.Errorf("%s came back with %d bytes that are not the %d of the database", b.Database, len(text), want.Len())
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, names) {
+		w.t.Errorf("backups of %v, want %v", got, names)
+	}
+	if len(listed.Foreign) != 0 {
+		w.t.Errorf("foreign: %+v", listed.Foreign)
+	}
+	if n := w.r2.OpenUploads(); n != 0 {
+		w.t.Errorf("%d uploads are left open", n)
+	}
+	return listed
+}
