@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -77,14 +78,31 @@ func printSummary(w io.Writer, r engine.BackupResult) {
 			fmt.Fprintf(w, "- %s: %s\n", d.Database.Name, oneLine(d.Err))
 		}
 	}
+	for _, hint := range nextSteps(r) {
+		fmt.Fprintf(w, "patina: hint: %s\n", hint)
+	}
+}
+
+// nextSteps are the hints of the first failure, since failures of one run mostly
+// have one cause, or else the command that takes what is missing.
+func nextSteps(r engine.BackupResult) []string {
+	var missing []string
 	for _, d := range r.Databases {
 		if d.Err == nil {
 			continue
 		}
-		for _, hint := range fault.Hints(d.Err) {
-			fmt.Fprintf(w, "patina: hint: %s\n", hint)
+		if hints := fault.Hints(d.Err); len(hints) > 0 && len(missing) == 0 {
+			return hints
 		}
-		break // one hint: failures of one run mostly have one cause
+		missing = append(missing, d.Database.Name)
+	}
+	switch {
+	case len(missing) == 0:
+		return nil
+	case r.Job.IsNight():
+		return []string{"patina backup --trigger schedule"}
+	default:
+		return []string{"patina backup " + strings.Join(missing, " ")}
 	}
 }
 

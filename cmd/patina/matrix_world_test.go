@@ -94,47 +94,54 @@ func serveInMemory(t *testing.T, h http.Handler) http.RoundTripper {
 	return transport
 }
 
-// run runs a command to its end.
-func (w *world) run(args ...string) outcome {
-	w.t.Helper()
+// run runs a command to its end, with whatever status.
+func (i *installation) run(args ...string) outcome {
+	i.t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := run(w.t.Context(), append([]string{"--config", w.config}, args...), w.host(&stdout, &stderr))
+	status := run(i.t.Context(), append([]string{"--config", i.config}, args...), i.host(&stdout, &stderr))
 	for _, leak := range leaks() {
 		if strings.Contains(stdout.String()+stderr.String(), leak) {
-			w.t.Errorf("patina %s printed the secret %q", strings.Join(args, " "), leak)
+			i.t.Errorf("patina %s printed the secret %q", strings.Join(args, " "), leak)
 		}
 	}
 	return outcome{status, stdout.String(), stderr.String()}
 }
 
 // wantBackups wants exactly one backup of each of these databases, each equal
-// to its database, and returns the listing.
+// to its database, and no upload left open.
 func (w *world) wantBackups(names ...string) listJSON {
 	w.t.Helper()
-	listed := decode[listJSON](w.t, w.patina(0, "list", "-o", "json").stdout)
+	if n := w.r2.OpenUploads(); n != 0 {
+		w.t.Errorf("%d uploads are left open", n)
+	}
+	return w.wantEqualBackups(w.d1, names...)
+}
+
+// wantEqualBackups wants exactly one good backup of each of these databases in
+// the listing, which it returns, and each equal to its database.
+func (i *installation) wantEqualBackups(d1 *sandbox.Server, names ...string) listJSON {
+	i.t.Helper()
+	listed := decode[listJSON](i.t, i.patina(0, "list", "-o", "json").stdout)
 	var got []string
 	for _, b := range listed.Backups {
 		got = append(got, b.Database)
 		if !b.Good {
-			w.t.Errorf("%s is not good: %s", b.Manifest, b.Failed)
+			i.t.Errorf("%s is not good: %s", b.Manifest, b.Failed)
 		}
 		var want strings.Builder
-		if err := w.d1.Dump(w.t.Context(), b.Database, &want); err != nil {
-			w.t.Fatal(err)
+		if err := d1.Dump(i.t.Context(), b.Database, &want); err != nil {
+			i.t.Fatal(err)
 		}
-		if text := w.patina(0, "download", "latest", b.Database, "-f", "-").stdout; text != want.String() {
-			w.t.Errorf("%s came back with %d bytes that are not the %d of the database", b.Database, len(text), want.Len())
+		if text := i.patina(0, "download", "latest", b.Database, "-f", "-").stdout; text != want.String() {
+			i.t.Errorf("%s came back with %d bytes that are not the %d of the database", b.Database, len(text), want.Len())
 		}
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, names) {
-		w.t.Errorf("backups of %v, want %v", got, names)
+		i.t.Errorf("backups of %v, want %v", got, names)
 	}
 	if len(listed.Foreign) != 0 {
-		w.t.Errorf("foreign: %+v", listed.Foreign)
-	}
-	if n := w.r2.OpenUploads(); n != 0 {
-		w.t.Errorf("%d uploads are left open", n)
+		i.t.Errorf("foreign: %+v", listed.Foreign)
 	}
 	return listed
 }
