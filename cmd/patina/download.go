@@ -36,6 +36,9 @@ func newDownloadCmd(a *app) *cobra.Command {
 byte. DATE is 2024-12-08 (the newest good backup of that day), 2024-12-08T10:15
 (the newest of that day up to that minute, UTC) or latest.
 
+It is read from the daily backup, or else out of the week's archive, of which no
+more is fetched than that one dump.
+
 An encrypted dump is opened with the identity of the configuration, or with that
 of --identity.
 
@@ -110,8 +113,7 @@ func (o downloadOptions) target(a *app, choice engine.Choice) string {
 	m := choice.Manifest
 	name := m.Database.Name + "-" + m.StartedAt.UTC().Format("20060102T150405Z") + ".sql"
 	if o.raw {
-		_, ext, _ := strings.Cut(m.Object.Key, ".sql")
-		name += ext
+		name = strings.TrimSuffix(name, ".sql") + choice.RawExtension()
 	}
 	return name
 }
@@ -168,8 +170,12 @@ func (a *app) printDownload(choice engine.Choice, target string) error {
 	if !sealed(m) {
 		content = fmt.Sprintf(", %s rows", rows(m))
 	}
-	a.say(fmt.Sprintf("%s of %s (job %s): %s%s, SHA-256 verified",
-		m.Database.Name, moment(m.StartedAt), m.JobID, size(m.Plain.Bytes), content))
+	from := ""
+	if !choice.Daily {
+		from = ", out of " + choice.Archived.Object.Key
+	}
+	a.say(fmt.Sprintf("%s of %s (job %s%s): %s%s, SHA-256 verified",
+		m.Database.Name, moment(m.StartedAt), m.JobID, from, size(m.Plain.Bytes), content))
 	if target != "-" {
 		a.say("written to " + target)
 	}

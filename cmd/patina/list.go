@@ -19,6 +19,7 @@ type listOptions struct {
 	database string
 	date     string
 	since    string
+	kind     string
 	limit    int
 }
 
@@ -38,13 +39,19 @@ func newListCmd(a *app) *cobra.Command {
 	flags.StringVar(&opts.database, "database", "", "only this `DB`")
 	flags.StringVar(&opts.date, "date", "", "only this `DATE`: 2024-12-08, or 2024-12-08T10:15 for what there was by then")
 	flags.StringVar(&opts.since, "since", "", "only from this `DATE` on")
+	flags.StringVar(&opts.kind, "kind", "", "only those that a `KIND` of place holds: daily, or weekly for archives")
 	flags.IntVar(&opts.limit, "limit", 0, "at most `N` backups (0: all)")
 	_ = cmd.RegisterFlagCompletionFunc("database", a.completeDatabases)
+	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(
+		[]string{string(engine.KindDaily), string(engine.KindWeekly)}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 func (o listOptions) request() (engine.ListRequest, error) {
-	req := engine.ListRequest{Database: o.database, Limit: o.limit}
+	req := engine.ListRequest{Database: o.database, Kind: engine.Kind(o.kind), Limit: o.limit}
+	if req.Kind != "" && req.Kind != engine.KindDaily && req.Kind != engine.KindWeekly {
+		return req, fault.New(fault.Usage, "patina list --help", "--kind %q: want daily or weekly", o.kind)
+	}
 	if o.limit < 0 {
 		return req, fault.New(fault.Usage, "patina list --help", "--limit %d: want 0 or more", o.limit)
 	}
@@ -91,11 +98,11 @@ func runList(ctx context.Context, a *app, opts listOptions) error {
 }
 
 func (a *app) printList(result engine.ListResult) error {
-	t := newTable("taken", "database", "size", "stored", "rows", "trigger", "state", "job")
+	t := newTable("taken", "database", "kind", "size", "stored", "rows", "trigger", "state", "proof", "job")
 	for _, e := range result.Entries {
 		m := e.Manifest
-		t.add(moment(m.StartedAt), m.Database.Name, size(m.Plain.Bytes), size(m.Object.Stored.Bytes),
-			rows(m), string(m.Trigger), state(e), m.JobID)
+		t.add(moment(m.StartedAt), m.Database.Name, kinds(e), size(m.Plain.Bytes), size(e.StoredBytes()),
+			rows(m), string(m.Trigger), state(e), proof(e, result.Now), m.JobID)
 	}
 	if len(result.Entries) == 0 {
 		a.say("no backups")
@@ -109,6 +116,14 @@ func (a *app) printList(result engine.ListResult) error {
 		a.say(fmt.Sprintf("%d objects are of backups that are under way, or were never finished", n))
 	}
 	return nil
+}
+
+// kinds is every kind of place that holds the backup.
+func kinds(e engine.Entry) string {
+	if e.Daily && e.Archived != nil {
+		return "daily, weekly"
+	}
+	return string(e.Kind())
 }
 
 // rows is the number of rows for people: what a sealed manifest does not tell is
@@ -129,6 +144,11 @@ func state(e engine.Entry) string {
 		return "failed: " + e.Failed
 	}
 	return string(e.Manifest.Fidelity)
+}
+
+// proof is what was proven last, and how long ago.
+func proof(e engine.Entry, now time.Time) string {
+	return string(e.Proof.Level) + " " + ageOf(now.Sub(e.Proof.At))
 }
 
 // say tells a person something that is not data.
@@ -156,6 +176,7 @@ type entryJSON struct {
 	Good        bool            `json:"good"`
 	Failed      string          `json:"failed,omitempty"`
 	Fidelity    backup.Fidelity `json:"fidelity"`
+	Proof       manifest.Proof  `json:"proof"`
 	PlainBytes  int64           `json:"plainBytes"`
 	StoredBytes int64           `json:"storedBytes"`
 	Compression string          `json:"compression"`
@@ -165,6 +186,27 @@ type entryJSON struct {
 	Bookmark string `json:"bookmark,omitempty"`
 	Manifest string `json:"manifest"`
 	Object   string `json:"object"`
+	// Archive is where an archive holds the backup, whatever its kind.
+	Archive *memberJSON `json:"archive,omitempty"`
+}
+
+// memberJSON tells how one backup is read out of an archive: its bytes in the
+// object, which is a gzip of the file.
+type memberJSON struct {
+	Manifest string `json:"manifest"`
+	Object   string `json:"object"`
+	Name     string `json:"name"`
+	Offset   int64  `json:"offset"`
+	Bytes    int64  `json:"bytes"`
+}
+
+func memberDocument(a *engine.Archived) *memberJSON {
+	if a == nil {
+		return nil
+	}
+	return &memberJSON{
+		Manifest: a.Archive, Object: a.Object.Key, Name: a.Member.Name, Offset: a.Member.Offset, Bytes: a.Member.Packed.Bytes,
+	}
 }
 
 // contentJSON is what is left out of a backup whose manifest is sealed.
@@ -201,13 +243,17 @@ func listDocument(r engine.ListResult) listJSON {
 
 func entryDocument(e engine.Entry) entryJSON {
 	m := e.Manifest
+	manifestKey, object := e.Key, m.Object.Key
+	if !e.Daily {
+		manifestKey, object = e.Archived.Archive, e.Archived.Object.Key
+	}
 	return entryJSON{
-		Kind: "daily", Date: e.Name.Day.Format(time.DateOnly), TakenAt: m.StartedAt,
+		Kind: string(e.Kind()), Date: e.Name.Day.Format(time.DateOnly), TakenAt: m.StartedAt,
 		Database: m.Database.Name, DatabaseID: m.Database.ID, JobID: m.JobID, Trigger: m.Trigger, Reason: m.Reason,
-		Good: e.Good(), Failed: e.Failed, Fidelity: m.Fidelity,
-		PlainBytes: m.Plain.Bytes, StoredBytes: m.Object.Stored.Bytes, Compression: string(m.Object.Compression),
+		Good: e.Good(), Failed: e.Failed, Fidelity: m.Fidelity, Proof: e.Proof,
+		PlainBytes: m.Plain.Bytes, StoredBytes: e.StoredBytes(), Compression: string(m.Object.Compression),
 		Encrypted: m.Encrypted(), Recipients: m.Object.Recipients, contentJSON: contentDocument(m), Bookmark: m.Export.Bookmark,
-		Manifest: e.Key, Object: m.Object.Key,
+		Manifest: manifestKey, Object: object, Archive: memberDocument(e.Archived),
 	}
 }
 

@@ -65,7 +65,7 @@ Try it on this machine, without an account:  patina demo`,
 	cmd.SetHelpCommandGroupID(groupSetup)
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	for _, sub := range []*cobra.Command{
-		newBackupCmd(a), newListCmd(a), newDownloadCmd(a), newStatusCmd(a), newInfoCmd(a),
+		newBackupCmd(a), newListCmd(a), newDownloadCmd(a), newVerifyCmd(a), newStatusCmd(a), newInfoCmd(a),
 		newConfigCmd(a), newCatalogCmd(a), newCompletionCmd(a), newVersionCmd(a),
 		newDemoCmd(a), newSandboxCmd(a),
 	} {
@@ -96,6 +96,16 @@ func exactly(names ...string) cobra.PositionalArgs {
 			return nil
 		}
 		return fmt.Errorf("want %s, got %d arguments", strings.Join(names, " and "), len(args))
+	}
+}
+
+// atMost wants no more arguments than it names.
+func atMost(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) <= len(names) {
+			return nil
+		}
+		return fmt.Errorf("want at most %s, got %d arguments", strings.Join(names, " and "), len(args))
 	}
 }
 

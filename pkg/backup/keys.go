@@ -183,11 +183,21 @@ func ProbeKey(at time.Time, run RunID) string {
 
 // ProofKey is the key of a proof record about a backup.
 func ProofKey(name Name, at time.Time, run RunID) string {
+	return proofStem(name, at, run) + ".json"
+}
+
+// ArchivedProofKey is the key of a proof record about the copy of a backup that
+// lies in an archive.
+func ArchivedProofKey(name Name, at time.Time, run RunID) string {
+	return proofStem(name, at, run) + ".weekly.json"
+}
+
+func proofStem(name Name, at time.Time, run RunID) string {
 	id := name.Day.UTC().Format(dayLayout)
 	if name.Suffix != "" {
 		id += "." + string(name.Suffix)
 	}
-	return RecordPrefix(RecordProof) + escapeName(name.Database) + "/" + id + "/" + stamp(at, run) + ".json"
+	return RecordPrefix(RecordProof) + escapeName(name.Database) + "/" + id + "/" + stamp(at, run)
 }
 
 // RecordPrefix is what the keys of all records of a kind begin with.

@@ -139,6 +139,9 @@ func ParseArchiveName(key string) (ArchiveName, string, error) {
 	return name, ext, nil
 }
 
+// WeekPrefix is what the keys of one week's archives begin with.
+func WeekPrefix(w Week) string { return WeeklyPrefix + w.String() + "." }
+
 // isPart says whether s is the number of a second part or a later one.
 func isPart(s string) bool {
 	n, err := strconv.Atoi(s)

@@ -50,8 +50,9 @@ func (e *Engine) identities(ctx context.Context) (seal.Identities, error) {
 }
 
 // Download writes the plain dump of a backup to dst, held against its
-// manifest to the last byte. When it returns an error, what dst got must not
-// be used. An encrypted one has to be opened before: see Open.
+// manifest to the last byte: from the daily, or else out of an archive, of which
+// no more is read than the backup. When it returns an error, what dst got must
+// not be used. An encrypted one has to be opened before: see Open.
 func (e *Engine) Download(ctx context.Context, entry Entry, dst io.Writer) error {
 	var by seal.Identities
 	if entry.Manifest.Encrypted() {
@@ -60,8 +61,8 @@ func (e *Engine) Download(ctx context.Context, entry Entry, dst io.Writer) error
 			return err
 		}
 	}
-	return e.fetch(ctx, entry, func(body io.Reader) error {
-		reader, err := seal.NewReader(body, entry.Manifest.Expect(), by)
+	return e.fetch(ctx, entry, func(body io.Reader, from place) error {
+		reader, err := from.unpack(body, by)
 		if err != nil {
 			return err
 		}
@@ -74,40 +75,171 @@ func (e *Engine) Download(ctx context.Context, entry Entry, dst io.Writer) error
 }
 
 // DownloadRaw writes the stored bytes of a backup to dst as they are, held
-// against the recorded length and hash all the same.
+// against the recorded length and hash all the same. Those of an archive's
+// member are the file that was packed, where it is encrypted, and else the gzip
+// that holds it.
 func (e *Engine) DownloadRaw(ctx context.Context, entry Entry, dst io.Writer) error {
-	stored := entry.Manifest.Object.Stored
-	expect := seal.Expect{Compression: seal.None, Stored: stored, Plain: stored}
-	return e.fetch(ctx, entry, func(body io.Reader) error {
-		reader, err := seal.NewReader(body, expect, seal.Identities{})
+	return e.fetch(ctx, entry, func(body io.Reader, from place) error {
+		raw := from.raw()
+		reader, err := seal.NewReader(body, raw, seal.Identities{})
 		if err != nil {
 			return err
 		}
-		return e.copyOut(entry, dst, reader, stored.Bytes)
+		if err := e.copyOut(entry, dst, reader, raw.Plain.Bytes); err != nil {
+			_ = reader.Close()
+			return err
+		}
+		return reader.Close()
 	})
 }
 
-// fetch opens the object that the manifest names, and no other.
-func (e *Engine) fetch(ctx context.Context, entry Entry, read func(io.Reader) error) error {
-	object := entry.Manifest.Object
-	body, info, err := e.opts.Store.Get(ctx, object.Key, store.GetOptions{})
+// RawExtension is what a file of DownloadRaw's bytes ends in, such as
+// ".sql.gz".
+func (e Entry) RawExtension() string {
+	if !e.Daily && !e.Manifest.Encrypted() {
+		return ".sql" + seal.Gzip.Extension()
+	}
+	_, extension, _ := strings.Cut(e.Manifest.Object.Key, ".sql")
+	return ".sql" + extension
+}
+
+// place is where the bytes of a backup are read.
+type place struct {
+	key  string
+	part store.GetOptions
+	// stored is how many bytes lie there; 0 for a part of an object, of which
+	// the store tells the whole length.
+	stored int64
+	// outer is what the bytes must be, and inner what they then unpack to; inner
+	// is nil where outer is all.
+	outer seal.Expect
+	inner *seal.Expect
+}
+
+// places are where a backup can be read, the best first.
+func (e Entry) places() []place {
+	var all []place
+	expect := e.Manifest.Expect()
+	if e.Daily {
+		all = append(all, place{key: e.Manifest.Object.Key, stored: expect.Stored.Bytes, outer: expect})
+	}
+	if e.Archived != nil {
+		key, part := e.Archived.member()
+		from := place{key: key, part: part, outer: e.Archived.Member.Expect()}
+		if e.Manifest.Encrypted() {
+			from.inner = &expect
+		}
+		all = append(all, from)
+	}
+	return all
+}
+
+// unpack reads the plain dump out of the bytes at the place.
+func (p place) unpack(body io.Reader, by seal.Identities) (io.ReadCloser, error) {
+	outer, err := seal.NewReader(body, p.outer, by)
+	if err != nil || p.inner == nil {
+		return outer, err
+	}
+	inner, err := seal.NewReader(outer, *p.inner, by)
+	if err != nil {
+		_ = outer.Close()
+		return nil, err
+	}
+	return nested{inner, outer}, nil
+}
+
+// nested is a reader that unpacks what another unpacked.
+type nested struct {
+	*seal.Reader
+	outer io.Closer
+}
+
+// Close closes both.
+func (n nested) Close() error { return errors.Join(n.Reader.Close(), n.outer.Close()) }
+
+// kind is the kind of place.
+func (p place) kind() Kind {
+	if p.stored > 0 {
+		return KindDaily
+	}
+	return KindWeekly
+}
+
+// raw is what the bytes at the place are, as far as they are unpacked without
+// any key.
+func (p place) raw() seal.Expect {
+	if p.inner != nil {
+		return p.outer
+	}
+	return p.asStored()
+}
+
+// asStored is what the bytes at the place are, with nothing unpacked.
+func (p place) asStored() seal.Expect {
+	return seal.Expect{Compression: seal.None, Stored: p.outer.Stored, Plain: p.outer.Stored}
+}
+
+// fetch opens what the manifest names, and nothing else. Where a daily is gone,
+// or is no longer what it was by its length, the archive's copy is read.
+func (e *Engine) fetch(ctx context.Context, entry Entry, read func(io.Reader, place) error) error {
+	var errs []error
+	for _, from := range entry.places() {
+		body, err := e.open(ctx, entry, from)
+		if fault.KindOf(err) == fault.Proof {
+			errs = append(errs, err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(errs) > 0 {
+			e.opts.Log.Warn("read from the archive instead", "backup", entry.ID(), "archive", from.key, "error", errs[0])
+		}
+		return readFrom(from, body, read)
+	}
+	return errors.Join(errs...)
+}
+
+// fetchFrom opens one place that holds a backup, and no other.
+func (e *Engine) fetchFrom(ctx context.Context, entry Entry, from place, read func(io.Reader, place) error) error {
+	body, err := e.open(ctx, entry, from)
+	if err != nil {
+		return err
+	}
+	return readFrom(from, body, read)
+}
+
+// open begins to read at a place. An error of kind fault.Proof says that what
+// was stored there is there no more.
+func (e *Engine) open(ctx context.Context, entry Entry, from place) (io.ReadCloser, error) {
+	body, info, err := e.opts.Store.Get(ctx, from.key, from.part)
 	if errors.Is(err, store.ErrNotFound) {
-		return fault.Wrap(fault.Proof, "", fmt.Errorf("the dump of %s is gone: %w", entry.ID(), err))
+		return nil, fault.Wrap(fault.Proof, "", fmt.Errorf("the dump of %s is gone: %w", entry.ID(), err))
+	}
+	if errors.Is(err, store.ErrChanged) {
+		return nil, fault.Wrap(fault.Proof, "", fmt.Errorf("%s: %w: %w", from.key, seal.ErrDamaged, err))
 	}
 	if err != nil {
-		return fmt.Errorf("open %s: %w", object.Key, err)
+		return nil, fmt.Errorf("open %s: %w", from.key, err)
 	}
+	if from.stored > 0 && info.Bytes != from.stored {
+		_ = body.Close()
+		return nil, fault.Wrap(fault.Proof, "", fmt.Errorf("%s: %w: it has %d bytes, the manifest says %d",
+			from.key, seal.ErrDamaged, info.Bytes, from.stored))
+	}
+	return body, nil
+}
+
+// readFrom reads a body and closes it. What is wrong with its bytes is an error
+// of kind fault.Proof.
+func readFrom(from place, body io.ReadCloser, read func(io.Reader, place) error) error {
 	defer func() { _ = body.Close() }() // it was read to its end, or failed
-	if info.Bytes != object.Stored.Bytes {
-		return fault.Wrap(fault.Proof, "", fmt.Errorf("%s: %w: it has %d bytes, the manifest says %d",
-			object.Key, seal.ErrDamaged, info.Bytes, object.Stored.Bytes))
-	}
-	err = read(body)
+	err := read(body, from)
 	if errors.Is(err, seal.ErrDamaged) {
-		return fault.Wrap(fault.Proof, "", fmt.Errorf("%s: %w", object.Key, err))
+		return fault.Wrap(fault.Proof, "", fmt.Errorf("%s: %w", from.key, err))
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w", object.Key, err)
+		return fmt.Errorf("read %s: %w", from.key, err)
 	}
 	return nil
 }

@@ -20,19 +20,53 @@ import (
 // readers is how many small documents are read at once.
 const readers = 8
 
-// Entry is a backup as found in the bucket.
+// Entry is a backup as found in the bucket: a daily, a member of an archive, or
+// both.
 type Entry struct {
 	Name backup.Name
-	// Key is the manifest's.
+	// Key is that of the daily's manifest, which is gone where only an archive
+	// holds the backup.
 	Key      string
 	Manifest manifest.Backup
+	// Daily says that the daily itself is there.
+	Daily bool
+	// Archived tells where an archive holds the backup; nil where none does.
+	Archived *Archived
 	// Failed is the detail of a proof that this backup did not pass; empty
 	// for a good one.
 	Failed string
+	// Proof is the highest level that it has passed, and when it did last; the
+	// one of its manifest where there was none since.
+	Proof manifest.Proof
 }
 
 // Good says whether the entry counts as a backup to rely on.
 func (e Entry) Good() bool { return e.Failed == "" }
+
+// Kind is where the backup is read from: "daily", or "weekly" for an archive.
+func (e Entry) Kind() Kind {
+	if e.Daily {
+		return KindDaily
+	}
+	return KindWeekly
+}
+
+// StoredBytes is how many bytes the backup takes where it is read from.
+func (e Entry) StoredBytes() int64 {
+	if !e.Daily && e.Archived != nil {
+		return e.Archived.Member.Packed.Bytes
+	}
+	return e.Manifest.Object.Stored.Bytes
+}
+
+// Kind is a kind of place that holds backups.
+type Kind string
+
+// The kinds of places, in the words of the command line.
+const (
+	KindDaily  Kind = "daily"
+	KindWeekly Kind = "weekly"
+)
 
 // Stray is an object that belongs to no readable manifest.
 type Stray struct {
@@ -49,30 +83,46 @@ type inventory struct {
 	// are kept. unfinished are objects that a run of ours announced, but
 	// never made into a backup, or not yet.
 	foreign, unfinished []Stray
-	// archives are the objects under weekly/.
-	archives []store.Info
+	// archives are those that no other replaces, oldest first.
+	archives []Archive
 	bytes    int64
 }
 
-// takeInventory lists everything below a prefix of the daily or weekly folder
-// (or all of it, where prefix is empty) and reads the manifests.
-func (e *Engine) takeInventory(ctx context.Context, prefix string) (inventory, error) {
+// listing is what a walk over the folders of backups finds, by what the keys
+// say.
+type listing struct {
+	manifests, archives, others []store.Info
+}
+
+// takeInventory lists everything below the prefixes, each of the daily or the
+// weekly folder (or all of the bucket, where it is empty), and reads the
+// manifests.
+func (e *Engine) takeInventory(ctx context.Context, prefixes ...string) (inventory, error) {
 	var inv inventory
-	manifests, others, err := e.listBackups(ctx, prefix, &inv)
+	var found listing
+	for _, prefix := range prefixes {
+		if err := e.listBackups(ctx, prefix, &inv, &found); err != nil {
+			return inventory{}, err
+		}
+	}
+	claimed, err := e.readManifests(ctx, found.manifests, &inv)
 	if err != nil {
 		return inventory{}, err
 	}
-	claimed, err := e.readManifests(ctx, manifests, &inv)
-	if err != nil {
+	if err := e.readArchives(ctx, found, &inv, claimed); err != nil {
 		return inventory{}, err
 	}
-	orphans := slices.DeleteFunc(others, func(i store.Info) bool { return claimed[i.Key] })
+	orphans := slices.DeleteFunc(found.others, func(i store.Info) bool { return claimed[i.Key] })
 	if err := e.sortOrphans(ctx, orphans, &inv); err != nil {
 		return inventory{}, err
 	}
-	if err := e.applyProofs(ctx, &inv); err != nil {
+	known, err := e.readProofs(ctx)
+	if err != nil {
 		return inventory{}, err
 	}
+	inv.judgeArchives(known)
+	inv.addMembers()
+	inv.judgeEntries(known)
 	slices.SortFunc(inv.entries, newestFirst)
 	return inv, nil
 }
@@ -81,27 +131,31 @@ func newestFirst(a, b Entry) int {
 	return cmp.Or(b.Manifest.StartedAt.Compare(a.Manifest.StartedAt), cmp.Compare(a.Key, b.Key))
 }
 
-// listBackups lists the folders of backups and tells manifests from the rest.
-func (e *Engine) listBackups(ctx context.Context, prefix string, inv *inventory) (manifests, others []store.Info, err error) {
+// listBackups lists a folder of backups and tells manifests from the rest.
+func (e *Engine) listBackups(ctx context.Context, prefix string, inv *inventory, found *listing) error {
 	for info, err := range e.opts.Store.List(ctx, prefix) {
 		if err != nil {
-			return nil, nil, fmt.Errorf("list the bucket: %w", err)
+			return fmt.Errorf("list the bucket: %w", err)
 		}
-		switch {
-		case strings.HasPrefix(info.Key, backup.JobsPrefix), strings.HasPrefix(info.Key, backup.RecordsPrefix):
+		if strings.HasPrefix(info.Key, backup.JobsPrefix) || strings.HasPrefix(info.Key, backup.RecordsPrefix) {
 			continue
-		case strings.HasPrefix(info.Key, backup.WeeklyPrefix):
-			inv.archives = append(inv.archives, info)
-		default:
-			if _, ext, err := backup.ParseName(info.Key); err == nil && ext == "json" {
-				manifests = append(manifests, info)
-			} else {
-				others = append(others, info)
-			}
 		}
+		found.add(info)
 		inv.bytes += info.Bytes
 	}
-	return manifests, others, nil
+	return nil
+}
+
+func (l *listing) add(info store.Info) {
+	if _, ext, err := backup.ParseName(info.Key); err == nil && ext == "json" {
+		l.manifests = append(l.manifests, info)
+		return
+	}
+	if _, ext, err := backup.ParseArchiveName(info.Key); err == nil && ext == "json" {
+		l.archives = append(l.archives, info)
+		return
+	}
+	l.others = append(l.others, info)
 }
 
 // readManifests reads all manifests and returns the keys of the objects that
@@ -124,7 +178,7 @@ func (e *Engine) readManifests(ctx context.Context, infos []store.Info, inv *inv
 			return nil, err
 		}
 		claimed[m.Object.Key] = true
-		inv.entries = append(inv.entries, Entry{Name: name, Key: info.Key, Manifest: m})
+		inv.entries = append(inv.entries, Entry{Name: name, Key: info.Key, Manifest: m, Daily: true})
 	}
 	return claimed, nil
 }
@@ -162,28 +216,59 @@ func (e *Engine) readDocument(ctx context.Context, key string) ([]byte, error) {
 // sortOrphans tells what runs of ours left unfinished from what is foreign: an
 // object is ours only if a begin record announces its key.
 func (e *Engine) sortOrphans(ctx context.Context, orphans []store.Info, inv *inventory) error {
-	announced := map[string][]string{} // by day, in the form of the folder's name
+	announced := map[string][]string{} // by the prefix of a day's records
 	for _, orphan := range orphans {
-		name, _, err := backup.ParseName(orphan.Key)
-		if err != nil {
+		days := recordDays(orphan)
+		if days == nil {
 			inv.foreign = append(inv.foreign, Stray{Info: orphan, Why: "its key is none of patina's"})
 			continue
 		}
-		prefix := backup.JobsDayPrefix(name.Day)
-		patterns, known := announced[prefix]
-		if !known {
-			if patterns, err = e.announcedKeys(ctx, prefix); err != nil {
-				return err
-			}
-			announced[prefix] = patterns
+		ours, err := e.isAnnounced(ctx, orphan.Key, days, announced)
+		if err != nil {
+			return err
 		}
-		if matchesAny(patterns, orphan.Key) {
+		if ours {
 			inv.unfinished = append(inv.unfinished, Stray{Info: orphan, Why: "a run announced it and wrote no manifest"})
 			continue
 		}
 		inv.foreign = append(inv.foreign, Stray{Info: orphan, Why: "no manifest, and no run announced it"})
 	}
 	return nil
+}
+
+// recordDays are the days whose records may announce an object; nil for a key
+// that is none of ours. A run's records lie under the day it began: that of a
+// daily is in the key, and an archive's is the day it was written, or the one
+// before that.
+func recordDays(orphan store.Info) []time.Time {
+	if name, _, err := backup.ParseName(orphan.Key); err == nil {
+		return []time.Time{name.Day}
+	}
+	if _, _, err := backup.ParseArchiveName(orphan.Key); err == nil {
+		written := backup.DayOf(orphan.ModifiedAt)
+		return []time.Time{written, written.AddDate(0, 0, -1)}
+	}
+	return nil
+}
+
+// isAnnounced says whether a begin record of one of the days announces a key. It
+// keeps what it read in announced.
+func (e *Engine) isAnnounced(ctx context.Context, key string, days []time.Time, announced map[string][]string) (bool, error) {
+	for _, day := range days {
+		prefix := backup.JobsDayPrefix(day)
+		patterns, known := announced[prefix]
+		if !known {
+			var err error
+			if patterns, err = e.announcedKeys(ctx, prefix); err != nil {
+				return false, err
+			}
+			announced[prefix] = patterns
+		}
+		if matchesAny(patterns, key) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // announcedKeys reads the begin records of one day.
@@ -215,33 +300,6 @@ func matchesAny(patterns []string, key string) bool {
 		ok, err := path.Match(p, key)
 		return ok && err == nil
 	})
-}
-
-// applyProofs marks the entries that did not pass a later check.
-func (e *Engine) applyProofs(ctx context.Context, inv *inventory) error {
-	var infos []store.Info
-	for info, err := range e.opts.Store.List(ctx, backup.RecordPrefix(backup.RecordProof)) {
-		if err != nil {
-			return fmt.Errorf("list the bucket: %w", err)
-		}
-		infos = append(infos, info)
-	}
-	bodies, err := e.readDocuments(ctx, infos)
-	if err != nil {
-		return err
-	}
-	for _, body := range bodies {
-		proof, err := manifest.Decode[manifest.ProofRecord](body)
-		if err != nil || proof.Passed {
-			continue
-		}
-		for i := range inv.entries {
-			if inv.entries[i].Key == proof.Manifest {
-				inv.entries[i].Failed = cmp.Or(proof.Detail, "a "+proof.Level+" proof failed")
-			}
-		}
-	}
-	return nil
 }
 
 // putDocument writes a small document, create-only.

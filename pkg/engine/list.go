@@ -19,28 +19,28 @@ type ListRequest struct {
 	Date Date
 	// Since asks for those begun at or after a time.
 	Since time.Time
+	// Kind asks for those that a daily or an archive holds; empty means both.
+	Kind Kind
 	// Limit is the greatest number of backups; 0 means no limit.
 	Limit int
 }
 
 // ListResult is what can be restored, newest first.
 type ListResult struct {
+	// Now is when it was looked, so that ages can be told.
+	Now     time.Time
 	Entries []Entry
-	// Foreign and Unfinished are what else lies in the folder of dailies.
+	// Foreign and Unfinished are what else lies in the folders looked at.
 	Foreign, Unfinished []Stray
 }
 
 // List tells what can be restored.
 func (e *Engine) List(ctx context.Context, req ListRequest) (ListResult, error) {
-	prefix := backup.DailyPrefix
-	if !req.Date.IsZero() && !req.Date.Latest {
-		prefix = backup.DayPrefix(req.Date.Day)
-	}
-	inv, err := e.takeInventory(ctx, prefix)
+	inv, err := e.takeInventory(ctx, req.prefixes()...)
 	if err != nil {
 		return ListResult{}, err
 	}
-	result := ListResult{Foreign: inv.foreign, Unfinished: inv.unfinished}
+	result := ListResult{Now: e.opts.Now().UTC(), Foreign: inv.foreign, Unfinished: inv.unfinished}
 	for _, entry := range inv.entries {
 		if req.Limit > 0 && len(result.Entries) == req.Limit {
 			break
@@ -52,7 +52,21 @@ func (e *Engine) List(ctx context.Context, req ListRequest) (ListResult, error) 
 	return result, nil
 }
 
+// prefixes are the folders that may hold what is asked for.
+func (r ListRequest) prefixes() []string {
+	if r.Date.IsZero() || r.Date.Latest {
+		return []string{backup.DailyPrefix, backup.WeeklyPrefix}
+	}
+	return []string{backup.DayPrefix(r.Date.Day), backup.WeekPrefix(backup.WeekOf(r.Date.Day))}
+}
+
 func (r ListRequest) matches(e Entry) bool {
+	if r.Kind == KindDaily && !e.Daily || r.Kind == KindWeekly && e.Archived == nil {
+		return false
+	}
+	if !r.Date.Day.IsZero() && !e.Name.Day.Equal(r.Date.Day) {
+		return false // another day of the same week
+	}
 	if r.Database != "" && e.Manifest.Database.Name != r.Database {
 		return false
 	}

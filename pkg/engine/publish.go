@@ -198,7 +198,7 @@ func (r *backupRun) confirm(ctx context.Context, t *task, name backup.Name, m ma
 	detail := fmt.Sprintf("after publishing, %s was not the object that was written", m.Object.Key)
 	now := r.now()
 	body, err := manifest.Encode(manifest.ProofRecord{
-		Manifest: name.Manifest(), RunID: r.run.ID, At: now, Level: "identity", Detail: detail,
+		Manifest: name.Manifest(), RunID: r.run.ID, At: now, Level: manifest.LevelIdentity, Detail: detail,
 	})
 	if err == nil {
 		_, err = r.e.putDocument(ctx, backup.ProofKey(name, now, r.run.ID), body)

@@ -31,7 +31,8 @@ type DatabaseStatus struct {
 	Name string
 	// Newest is its newest good backup; nil for one that has none.
 	Newest *Entry
-	// Backups is how many it has, good ones or not.
+	// Backups is how many it has, good ones or not, dailies and members of
+	// archives alike.
 	Backups int
 	// LastError is why its last try failed, if it did after Newest.
 	LastError string
@@ -56,7 +57,7 @@ func (e *Engine) Status(ctx context.Context, req StatusRequest) (StatusResult, e
 	}
 	result := StatusResult{
 		Now: e.opts.Now().UTC(), Jobs: log.jobs(ctx, recentJobs),
-		DailyBackups: len(inv.entries), WeeklyArchives: countArchives(inv), Bytes: inv.bytes,
+		DailyBackups: countDailies(inv), WeeklyArchives: len(inv.archives), Bytes: inv.bytes,
 		Foreign: inv.foreign, Unfinished: inv.unfinished,
 	}
 	if result.NextNightly, err = nextTick(e.opts.Nightly, result.Now); err != nil {
@@ -80,10 +81,10 @@ func (j *journal) jobs(ctx context.Context, limit int) []catalog.Job {
 	return jobs
 }
 
-func countArchives(inv inventory) int {
+func countDailies(inv inventory) int {
 	n := 0
-	for _, info := range inv.archives {
-		if strings.HasSuffix(info.Key, ".tar.gz") {
+	for _, entry := range inv.entries {
+		if entry.Daily {
 			n++
 		}
 	}

@@ -113,30 +113,25 @@ func (m Member) check() error {
 	if m.Name == "" || m.ManifestKey == "" {
 		return errors.New("name or manifestKey is missing")
 	}
+	if m.Content != m.file() {
+		return errors.New("content is not that of the backup")
+	}
 	return errors.Join(
 		checkSum("packed", m.Packed), checkSum("content", m.Content), checkSum("manifest", m.Manifest), m.Backup.check())
 }
 
-// Expect is what reading the member's bytes in the archive, and unpacking them
-// to the dump, must find.
-func (m Member) Expect() MemberExpect {
-	return MemberExpect{
-		File: seal.Expect{Compression: seal.Gzip, Stored: m.Packed, Plain: m.Content},
-		Dump: m.dump(),
-	}
-}
-
-// MemberExpect is what must be found on the way from an archive's bytes to a
-// dump: first the file, and then what the file holds.
-type MemberExpect struct {
-	File, Dump seal.Expect
-}
-
-// dump is what the unpacked file must be: the plain dump already, unless it is
-// encrypted, for then nothing was undone of it.
-func (m Member) dump() seal.Expect {
+// file is what the backup says of the file: the plain dump, or the bytes that
+// were stored where only its recipients can undo what was done to them.
+func (m Member) file() seal.Sum {
 	if m.Backup.Encrypted() {
-		return m.Backup.Expect()
+		return m.Backup.Object.Stored
 	}
-	return seal.Expect{Compression: seal.None, Stored: m.Content, Plain: m.Backup.Plain}
+	return m.Backup.Plain
+}
+
+// Expect is what reading the member's bytes in the archive must find, and what
+// they must unpack to: the file. That of an encrypted backup is then read as
+// Backup.Expect says.
+func (m Member) Expect() seal.Expect {
+	return seal.Expect{Compression: seal.Gzip, Stored: m.Packed, Plain: m.Content}
 }

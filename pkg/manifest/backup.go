@@ -79,7 +79,7 @@ type Object struct {
 type Proof struct {
 	// Level is "scan": complete as promised, every statement whole, what is
 	// stored equal to what was sent.
-	Level string    `json:"level"`
+	Level Level     `json:"level"`
 	At    time.Time `json:"at"`
 }
 

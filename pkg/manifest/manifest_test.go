@@ -79,6 +79,7 @@ func TestAnArchivesIndexMustBeSound(t *testing.T) {
 		"overlap":          func(a *Archive) { a.Members = append(a.Members, a.Members[0]) },
 		"no name":          func(a *Archive) { a.Members[0].Name = "" },
 		"no hash":          func(a *Archive) { a.Members[0].Packed.SHA256 = "" },
+		"another dump":     func(a *Archive) { a.Members[0].Content = sum("another") },
 		"no backup":        func(a *Archive) { a.Members[0].Backup = Backup{} },
 	} {
 		a := anArchive()

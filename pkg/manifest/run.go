@@ -101,29 +101,6 @@ func (c Capability) check() error {
 	return nil
 }
 
-// ProofRecord is what was learned of a backup after its manifest was written.
-type ProofRecord struct {
-	// Manifest is the key of the backup's manifest.
-	Manifest string       `json:"manifest"`
-	RunID    backup.RunID `json:"runId"`
-	At       time.Time    `json:"at"`
-	// Level is what was checked, such as "identity".
-	Level string `json:"level"`
-	// Passed is false for a backup that must not be counted as good.
-	Passed bool `json:"passed"`
-	// Detail says in words what was found.
-	Detail string `json:"detail,omitempty"`
-}
-
-func (ProofRecord) format() Format { return FormatProof }
-
-func (p ProofRecord) check() error {
-	if p.Manifest == "" || p.Level == "" {
-		return errors.New("manifest or level is missing")
-	}
-	return nil
-}
-
 func checkRun(job backup.Job, run backup.Run) error {
 	if job.ID == "" || run.ID == "" || run.JobID != job.ID {
 		return errors.New("job or run is missing, or they do not belong together")

@@ -78,7 +78,7 @@ func parseRecipient(text string) (age.Recipient, string, error) {
 		// Not repeated: it is the one thing that must stay secret.
 		return nil, "", errors.New("a recipient is a private key: give its public half, which age-keygen -y prints")
 	}
-	return nil, "", fmt.Errorf("recipient %q: want age1..., ssh-ed25519 ... or ssh-rsa ...", text)
+	return nil, "", fmt.Errorf("recipient %q: want a key that begins with age1, ssh-ed25519 or ssh-rsa", text)
 }
 
 // IsZero says whether there are no recipients.

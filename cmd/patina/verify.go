@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/AutumnsGrove/patina/pkg/engine"
+	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
+)
+
+// verifyOptions are the flags of "patina verify".
+type verifyOptions struct {
+	level    string
+	all      bool
+	sample   string
+	identity string
+	dryRun   bool
+}
+
+func newVerifyCmd(a *app) *cobra.Command {
+	var opts verifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify [DATE] [DB]",
+		Short: "Read backups again from the store, and prove that they are what was written",
+		Long: `Read backups again from the store and hold them against their manifests: the
+newest of each database, or those of a day, of a database, or all. What was
+proven is recorded beside the manifest, and "patina list" shows it.
+
+  hash  every stored byte is read; length and SHA-256 are compared
+  scan  it is also unpacked, and the SQL read: every statement is whole, and
+        tables, rows and objects are those of the manifest
+
+An encrypted backup that no identity here opens is proven up to hash. A damaged
+one is named and ends with status 4; the others are still checked. With --all,
+the manifests that runs say they wrote are checked too.`,
+		Example: `  patina verify
+  patina verify groveauth
+  patina verify 2024-12-08 --level hash
+  patina verify --sample 10%      a tenth, those whose proof is the oldest
+  patina verify --all -o json`,
+		GroupID:           groupDaily,
+		Args:              atMost("DATE", "DB"),
+		ValidArgsFunction: a.completeDateThenDatabase,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), a, opts, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.level, "level", string(manifest.LevelScan), "how much is checked: hash or scan")
+	flags.BoolVar(&opts.all, "all", false, "every backup, in archives too")
+	flags.StringVar(&opts.sample, "sample", "", "`N%` of all backups, those first whose proof is the oldest")
+	flags.StringVar(&opts.identity, "identity", "", "open encrypted dumps with the private key in `FILE` (age or SSH)")
+	flags.BoolVarP(&opts.dryRun, "dry-run", "n", false, "say what would be read, and stop")
+	fixed(cmd, "level", string(manifest.LevelHash), string(manifest.LevelScan))
+	return cmd
+}
+
+func (o verifyOptions) request(args []string) (engine.VerifyRequest, error) {
+	const help = "patina verify --help"
+	req := engine.VerifyRequest{All: o.all, Level: manifest.Level(o.level), DryRun: o.dryRun}
+	if req.Level != manifest.LevelHash && req.Level != manifest.LevelScan {
+		return req, fault.New(fault.Usage, help, "--level %q: want hash or scan", o.level)
+	}
+	if o.sample != "" {
+		percent, err := strconv.ParseFloat(strings.TrimSuffix(o.sample, "%"), 64)
+		if err != nil || !(percent > 0 && percent <= 100) {
+			return req, fault.New(fault.Usage, help, "--sample %q: want a share such as 10%%", o.sample)
+		}
+		req.Sample = percent
+	}
+	if o.all && o.sample != "" || (o.all || o.sample != "") && len(args) > 0 {
+		return req, fault.New(fault.Usage, help, "a DATE, --all and --sample exclude each other")
+	}
+	return o.place(req, args)
+}
+
+// place reads DATE and DB, each of which may be left out: a lone argument that
+// is no date names a database.
+func (o verifyOptions) place(req engine.VerifyRequest, args []string) (engine.VerifyRequest, error) {
+	if len(args) == 0 {
+		return req, nil
+	}
+	date, err := engine.ParseDate(args[0])
+	switch {
+	case err == nil && len(args) == 1:
+		req.Date = date
+	case err == nil:
+		req.Date, req.Database = date, args[1]
+	case len(args) == 1 && !startsLikeADate(args[0]):
+		req.Database = args[0]
+	default:
+		return req, err
+	}
+	return req, nil
+}
+
+// startsLikeADate tells a mistyped date from a database's name.
+func startsLikeADate(s string) bool {
+	year, _, cut := strings.Cut(s, "-")
+	return cut && len(year) == len("2024") && strings.Trim(year, "0123456789") == ""
+}
+
+func runVerify(ctx context.Context, a *app, opts verifyOptions, args []string) error {
+	req, err := opts.request(args)
+	if err != nil {
+		return err
+	}
+	progress := a.newProgress()
+	eng, closeEngine, err := a.engine(ctx, needs{store: true, observer: progress, identity: opts.identity})
+	if err != nil {
+		return err
+	}
+	result, err := eng.Verify(ctx, req)
+	progress.stop()
+	if closeErr := closeEngine(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	kinds := result.Kinds()
+	if err := a.showVerify(result, kinds); err != nil {
+		return err
+	}
+	if len(kinds) > 0 {
+		return &kindsError{kinds}
+	}
+	return nil
+}
+
+func (a *app) showVerify(r engine.VerifyResult, kinds []fault.Kind) error {
+	if a.json() {
+		return writeJSON(a.host.out, verifyDocument(r, kinds))
+	}
+	if r.DryRun {
+		return a.printReading(r)
+	}
+	if a.host.outTerminal && !a.global.quiet {
+		if err := a.verifyTable(r); err != nil {
+			return err
+		}
+	}
+	if len(kinds) > 0 || a.loud() {
+		printVerified(a.host.err, r)
+	}
+	a.printWarnings(r.Warnings)
+	return nil
+}
+
+func (a *app) verifyTable(r engine.VerifyResult) error {
+	t := newTable("taken", "database", "kind", "size", "proven", "last proof", "object")
+	for _, v := range r.Verified {
+		m := v.Entry.Manifest
+		proven := string(v.Level)
+		if v.Err != nil {
+			proven = "failed"
+		}
+		last := fmt.Sprintf("%s %s", v.Entry.Proof.Level, moment(v.Entry.Proof.At))
+		t.add(moment(m.StartedAt), m.Database.Name, string(v.Kind), size(v.Bytes), proven, last, v.Key)
+	}
+	return t.render(a.host.out)
+}
+
+// printReading shows what a verification would read.
+func (a *app) printReading(r engine.VerifyResult) error {
+	if err := a.verifyTable(r); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.host.out, "%d copies, %s would be read; nothing was\n", len(r.Verified), size(r.Bytes()))
+	return err
+}
+
+// printVerified names each failure with its cause.
+func printVerified(w io.Writer, r engine.VerifyResult) {
+	fmt.Fprintf(w, "Proven: %d of %d copies, %s, in %s\n", r.Passed(), len(r.Verified), size(r.Bytes()), duration(r.EndedAt.Sub(r.StartedAt)))
+	for _, v := range r.Verified {
+		switch {
+		case v.Err != nil:
+			fmt.Fprintf(w, "- %s\n", oneLine(v.Err))
+		case v.Why != "":
+			fmt.Fprintf(w, "- %s: up to %s only: %s\n", v.Key, v.Level, v.Why)
+		}
+	}
+	for _, d := range r.Documents {
+		fmt.Fprintf(w, "- %s: %s\n", d.Key, d.Why)
+	}
+}
+
+type verifyJSON struct {
+	JobID      string         `json:"jobId"`
+	StartedAt  time.Time      `json:"startedAt"`
+	EndedAt    time.Time      `json:"endedAt,omitzero"`
+	DryRun     bool           `json:"dryRun"`
+	Passed     int            `json:"passed"`
+	Failed     int            `json:"failed"`
+	Copies     []verifiedJSON `json:"copies"`
+	Manifests  []damageJSON   `json:"damagedManifests"`
+	Warnings   []string       `json:"warnings"`
+	Faults     []fault.Kind   `json:"faults"`
+	ExitStatus int            `json:"exitStatus"`
+}
+
+type verifiedJSON struct {
+	Backup entryJSON      `json:"backup"`
+	Kind   engine.Kind    `json:"kind"`
+	Object string         `json:"object"`
+	Bytes  int64          `json:"bytes"`
+	Level  manifest.Level `json:"level,omitempty"`
+	Passed bool           `json:"passed"`
+	Why    string         `json:"why,omitempty"`
+	Error  string         `json:"error,omitempty"`
+}
+
+type damageJSON struct {
+	Manifest string `json:"manifest"`
+	Why      string `json:"why"`
+}
+
+func verifyDocument(r engine.VerifyResult, kinds []fault.Kind) verifyJSON {
+	doc := verifyJSON{
+		JobID: r.Job.ID, StartedAt: r.StartedAt, EndedAt: r.EndedAt, DryRun: r.DryRun,
+		Passed: r.Passed(), Failed: len(r.Verified) - r.Passed(),
+		Copies: []verifiedJSON{}, Manifests: []damageJSON{}, Warnings: []string{},
+		Faults: append([]fault.Kind{}, kinds...), ExitStatus: exitStatus(kinds),
+	}
+	if r.DryRun {
+		doc.Failed = 0
+	}
+	for _, v := range r.Verified {
+		one := verifiedJSON{
+			Backup: entryDocument(v.Entry), Kind: v.Kind, Object: v.Key, Bytes: v.Bytes, Level: v.Level,
+			Passed: v.Passed(), Why: v.Why,
+		}
+		if v.Err != nil {
+			one.Error = oneLine(v.Err)
+		}
+		doc.Copies = append(doc.Copies, one)
+	}
+	for _, d := range r.Documents {
+		doc.Manifests = append(doc.Manifests, damageJSON{d.Key, d.Why})
+	}
+	for _, w := range r.Warnings {
+		doc.Warnings = append(doc.Warnings, oneLine(w))
+	}
+	return doc
+}

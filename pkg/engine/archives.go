@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
+	"github.com/AutumnsGrove/patina/pkg/store"
+)
+
+// Archive is a week's archive, or a further part of it, as found in the bucket.
+type Archive struct {
+	Name backup.ArchiveName
+	// Key is the manifest's.
+	Key      string
+	Manifest manifest.Archive
+	// Failed says why nothing can be read of it; empty for a good one.
+	Failed string
+}
+
+// Archived tells where an archive holds a backup.
+type Archived struct {
+	// Archive is the key of the archive's manifest.
+	Archive string
+	Object  manifest.ArchiveObject
+	Member  manifest.Member
+	// Failed says why it cannot be read there; empty for a good one.
+	Failed string
+}
+
+// readArchives reads the manifests of archives, and adds the keys of their
+// objects to those that are claimed. Those that another part replaces are
+// claimed, and else ignored. What cannot be read as ours is foreign.
+func (e *Engine) readArchives(ctx context.Context, found listing, inv *inventory, claimed map[string]bool) error {
+	bodies, err := e.readDocuments(ctx, found.archives)
+	if err != nil {
+		return err
+	}
+	stored := make(map[string]int64, len(found.others))
+	for _, info := range found.others {
+		stored[info.Key] = info.Bytes
+	}
+	var all []Archive
+	for i, info := range found.archives {
+		m, err := manifest.Decode[manifest.Archive](bodies[i])
+		if err != nil {
+			inv.foreign = append(inv.foreign, Stray{Info: info, Why: err.Error()})
+			continue
+		}
+		name := backup.ArchiveName{Week: m.Week, Part: m.Part}
+		if name.Manifest() != info.Key {
+			inv.foreign = append(inv.foreign, Stray{Info: info, Why: "it is the manifest of " + name.String()})
+			continue
+		}
+		claimed[m.Object.Key] = true
+		all = append(all, Archive{Name: name, Key: info.Key, Manifest: m, Failed: lackingIn(stored, m.Object)})
+	}
+	inv.archives = inForce(all)
+	return nil
+}
+
+// lackingIn says what a listing tells against an archive; empty for nothing.
+func lackingIn(stored map[string]int64, object manifest.ArchiveObject) string {
+	bytes, there := stored[object.Key]
+	switch {
+	case !there:
+		return object.Key + " is gone"
+	case bytes != object.Stored.Bytes:
+		return fmt.Sprintf("%s has %d bytes, its manifest says %d", object.Key, bytes, object.Stored.Bytes)
+	}
+	return ""
+}
+
+// inForce leaves out the archives that another one replaces, if that can be
+// read, and sorts the rest, oldest first.
+func inForce(all []Archive) []Archive {
+	replaced := map[backup.ArchiveName]bool{}
+	for _, a := range all {
+		if a.Failed != "" {
+			continue
+		}
+		for _, part := range a.Manifest.Replaces {
+			replaced[backup.ArchiveName{Week: a.Name.Week, Part: part}] = true
+		}
+	}
+	all = slices.DeleteFunc(all, func(a Archive) bool { return replaced[a.Name] })
+	slices.SortFunc(all, func(a, b Archive) int {
+		return cmp.Or(a.Name.Week.Monday().Compare(b.Name.Week.Monday()), cmp.Compare(a.Name.Part, b.Name.Part))
+	})
+	return all
+}
+
+// addMembers makes each member of an archive an entry, or the second place of
+// the daily that it was made of.
+func (inv *inventory) addMembers() {
+	places := make(map[backupID]int, len(inv.entries))
+	for i, entry := range inv.entries {
+		places[idOf(entry.Key, entry.Manifest)] = i
+	}
+	for _, archive := range inv.archives {
+		for _, member := range archive.Manifest.Members {
+			inv.addMember(archive, member, places)
+		}
+	}
+}
+
+// backupID tells backups apart, wherever they lie.
+type backupID struct {
+	manifestKey, jobID string
+	runID              backup.RunID
+}
+
+func idOf(key string, m manifest.Backup) backupID { return backupID{key, m.JobID, m.RunID} }
+
+func (inv *inventory) addMember(archive Archive, member manifest.Member, places map[backupID]int) {
+	name, _, err := backup.ParseName(member.ManifestKey)
+	if err != nil {
+		return // no key that any daily can have: nothing could ask for it
+	}
+	archived := &Archived{Archive: archive.Key, Object: archive.Manifest.Object, Member: member, Failed: archive.Failed}
+	id := idOf(member.ManifestKey, member.Backup)
+	i, known := places[id]
+	if !known {
+		places[id] = len(inv.entries)
+		inv.entries = append(inv.entries, Entry{
+			Name: name, Key: member.ManifestKey, Manifest: member.Backup, Archived: archived, Failed: archive.Failed,
+		})
+		return
+	}
+	// A second copy counts where the first cannot be read.
+	if entry := &inv.entries[i]; entry.Archived == nil || entry.Archived.Failed != "" && archived.Failed == "" {
+		entry.Archived = archived
+		if !entry.Daily {
+			entry.Failed = archive.Failed
+		}
+	}
+}
+
+// member is the part of the store that holds a member, and nothing else. The
+// archive must be the one that its manifest tells of.
+func (a Archived) member() (key string, part store.GetOptions) {
+	return a.Object.Key, store.GetOptions{Offset: a.Member.Offset, Length: a.Member.Packed.Bytes, IfMatch: a.Object.ETag}
+}

@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
+	"github.com/AutumnsGrove/patina/pkg/store"
+)
+
+// proofs are records of checks by the key of the manifest that they are about,
+// oldest first.
+type proofs map[string][]manifest.ProofRecord
+
+// readProofs reads all of them. One that cannot be read says nothing.
+func (e *Engine) readProofs(ctx context.Context) (proofs, error) {
+	var infos []store.Info
+	for info, err := range e.opts.Store.List(ctx, backup.RecordPrefix(backup.RecordProof)) {
+		if err != nil {
+			return nil, fmt.Errorf("list the bucket: %w", err)
+		}
+		infos = append(infos, info)
+	}
+	bodies, err := e.readDocuments(ctx, infos)
+	if err != nil {
+		return nil, err
+	}
+	known := proofs{}
+	for _, body := range bodies {
+		if proof, err := manifest.Decode[manifest.ProofRecord](body); err == nil {
+			known[proof.Manifest] = append(known[proof.Manifest], proof)
+		}
+	}
+	for _, records := range known {
+		slices.SortStableFunc(records, func(a, b manifest.ProofRecord) int { return a.At.Compare(b.At) })
+	}
+	return known, nil
+}
+
+// failure is why something did not pass a check, by the records of it; empty
+// where it did. A check that was not passed counts until one that proves as much
+// was passed.
+func failure(records []manifest.ProofRecord) string {
+	var failed []manifest.ProofRecord
+	for _, record := range records {
+		if record.Passed {
+			failed = slices.DeleteFunc(failed, func(f manifest.ProofRecord) bool { return record.Level.Covers(f.Level) })
+			continue
+		}
+		failed = append(failed, record)
+	}
+	if len(failed) == 0 {
+		return ""
+	}
+	last := failed[len(failed)-1]
+	return cmp.Or(last.Detail, "a "+string(last.Level)+" proof failed")
+}
+
+// judgeArchives marks the archives that did not pass a later check.
+func (inv *inventory) judgeArchives(known proofs) {
+	for i := range inv.archives {
+		if archive := &inv.archives[i]; archive.Failed == "" {
+			archive.Failed = failure(known[archive.Key])
+		}
+	}
+}
+
+// judgeEntries marks the entries that did not pass a later check, and tells what
+// they have passed. What is found of the stored bytes is about one copy of the
+// backup only, what is found of the dump about all.
+func (inv *inventory) judgeEntries(known proofs) {
+	for i := range inv.entries {
+		inv.entries[i].judge(known[inv.entries[i].Key])
+	}
+}
+
+func (e *Entry) judge(records []manifest.ProofRecord) {
+	e.Proof = strongest(e.Manifest.Proof, records)
+	if e.Archived != nil && e.Archived.Failed == "" {
+		e.Archived.Failed = failure(about(records, e.Archived.Archive))
+	}
+	ofDump := failure(slices.DeleteFunc(slices.Clone(records), manifest.ProofRecord.OfStoredBytes))
+	ofDaily := failure(about(records, ""))
+	readable := e.Archived != nil && e.Archived.Failed == ""
+	switch {
+	case ofDump != "":
+		e.Failed = ofDump
+	case e.Daily && ofDaily != "" && readable:
+		e.Daily = false
+	case e.Daily:
+		e.Failed = ofDaily
+	case !readable:
+		e.Failed = e.Archived.Failed
+	}
+}
+
+// about are the records of one copy's stored bytes: the daily's, or that of the
+// archive named.
+func about(records []manifest.ProofRecord, archive string) []manifest.ProofRecord {
+	var some []manifest.ProofRecord
+	for _, record := range records {
+		if record.Archive == archive {
+			some = append(some, record)
+		}
+	}
+	return some
+}
+
+// strongest is the highest level that was passed, with its newest time.
+func strongest(first manifest.Proof, records []manifest.ProofRecord) manifest.Proof {
+	for _, record := range records {
+		if record.Passed && record.Level.Covers(first.Level) {
+			first = manifest.Proof{Level: record.Level, At: record.At}
+		}
+	}
+	return first
+}

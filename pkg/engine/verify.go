@@ -1,0 +1,425 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/dump"
+	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
+	"github.com/AutumnsGrove/patina/pkg/seal"
+	"github.com/AutumnsGrove/patina/pkg/store"
+)
+
+// VerifyRequest chooses what is proven. Its zero value asks for the newest
+// backup of each database.
+type VerifyRequest struct {
+	// Database asks for one database's.
+	Database string
+	// Date asks for the backups of one day, good or not; zero for no day.
+	Date Date
+	// All asks for every backup, and for every manifest that a run says it
+	// wrote.
+	All bool
+	// Sample asks for that many percent of all backups, those first whose
+	// proof is the oldest; 0 means no sample.
+	Sample float64
+	// Level is how much is checked: manifest.LevelHash or LevelScan.
+	Level manifest.Level
+	// DryRun asks for what would be read, and reads nothing.
+	DryRun bool
+}
+
+// VerifyResult is what was proven. Verified are in the order of the listing.
+type VerifyResult struct {
+	Job                backup.Job
+	Run                backup.Run
+	StartedAt, EndedAt time.Time
+	Verified           []Verified
+	// Documents are manifests that runs say they wrote, and that are not what
+	// was written any more.
+	Documents []Damage
+	// Warnings are what could not be recorded.
+	Warnings []error
+	DryRun   bool
+}
+
+// Verified is what was proven of one copy of a backup.
+type Verified struct {
+	Entry Entry
+	// Kind is which copy was read: the daily, or that in an archive.
+	Kind Kind
+	// Key is the object that was read, and Bytes how much of it.
+	Key   string
+	Bytes int64
+	// Level is what was reached; it is below the one asked for, where Why says
+	// so.
+	Level manifest.Level
+	Why   string
+	// Err is why it did not pass, of kind fault.Proof, or why it could not be
+	// read; nil for one that passed.
+	Err error
+}
+
+// Passed says whether the copy was read and is what it should be.
+func (v Verified) Passed() bool { return v.Err == nil && v.Level != "" }
+
+// Passed counts the copies that are what they should be.
+func (r VerifyResult) Passed() int {
+	n := 0
+	for _, v := range r.Verified {
+		if v.Passed() {
+			n++
+		}
+	}
+	return n
+}
+
+// Bytes is how much is stored of all copies.
+func (r VerifyResult) Bytes() int64 {
+	var n int64
+	for _, v := range r.Verified {
+		n += v.Bytes
+	}
+	return n
+}
+
+// Kinds are the faults of the verification. What could not be read is a failure,
+// partial where anything else passed.
+func (r VerifyResult) Kinds() []fault.Kind {
+	var kinds []fault.Kind
+	add := func(kind fault.Kind) {
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	for _, v := range r.Verified {
+		switch kind := fault.KindOf(v.Err); {
+		case v.Err == nil:
+		case kind == fault.Failed && r.Passed() > 0:
+			add(fault.Partial)
+		default:
+			add(kind)
+		}
+	}
+	if len(r.Documents) > 0 {
+		add(fault.Proof)
+	}
+	return kinds
+}
+
+// Damage is a document that is not what it was.
+type Damage struct {
+	Key string
+	Why string
+}
+
+// verifyRun is one process that proves.
+type verifyRun struct {
+	e      *Engine
+	req    VerifyRequest
+	log    *journal
+	result VerifyResult
+}
+
+// Verify reads backups again and holds them against their manifests. It writes
+// a record of each outcome. A damaged one never ends it: the others are still
+// checked.
+func (e *Engine) Verify(ctx context.Context, req VerifyRequest) (VerifyResult, error) {
+	log := newJournal(nil, errors.New("a verification is not logged"), e.opts.Log)
+	run := e.opts.NewRunID()
+	now := e.now(ctx, log)
+	r := &verifyRun{e: e, req: req, log: log}
+	r.result = VerifyResult{Job: verifyJob(now, run), StartedAt: now, DryRun: req.DryRun}
+	r.result.Run = backup.Run{
+		ID: run, JobID: r.result.Job.ID, Host: e.opts.Host, Process: e.opts.Process, Version: e.opts.Version, StartedAt: now,
+	}
+	inv, err := e.takeInventory(ctx, ListRequest{Date: req.Date}.prefixes()...)
+	if err != nil {
+		return VerifyResult{}, err
+	}
+	chosen := req.choose(inv.entries)
+	if len(chosen) == 0 && !req.All {
+		return VerifyResult{}, fault.New(fault.Failed, "patina list", "there is no backup to verify")
+	}
+	r.result.Verified = copies(chosen)
+	if req.DryRun {
+		return r.result, nil
+	}
+	if req.All {
+		if r.result.Documents, err = e.damagedManifests(ctx, inv); err != nil {
+			return VerifyResult{}, err
+		}
+	}
+	err = r.prove(ctx)
+	r.result.EndedAt = e.now(ctx, log)
+	return r.result, err
+}
+
+// verifyJob is a job of its own.
+func verifyJob(at time.Time, run backup.RunID) backup.Job {
+	return backup.Job{
+		ID:      fmt.Sprintf("verify-%s-%s", at.UTC().Format("20060102T150405Z"), run),
+		Trigger: backup.TriggerManual, Day: backup.DayOf(at),
+	}
+}
+
+// choose picks what is asked for out of all entries, newest first.
+func (req VerifyRequest) choose(entries []Entry) []Entry {
+	chosen := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
+		return !ListRequest{Database: req.Database, Date: req.Date}.matches(e)
+	})
+	switch {
+	case req.Sample > 0:
+		return oldestProofs(chosen, req.Sample)
+	case req.All || !req.Date.Day.IsZero():
+		return chosen
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(chosen, func(e Entry) bool {
+		name := e.Manifest.Database.Name
+		again := seen[name] // a newer one that is not good is proven again too
+		seen[name] = seen[name] || e.Good()
+		return again
+	})
+}
+
+// oldestProofs are a share of the entries, rounded up.
+func oldestProofs(entries []Entry, percent float64) []Entry {
+	slices.SortStableFunc(entries, func(a, b Entry) int { return a.Proof.At.Compare(b.Proof.At) })
+	n := int(math.Ceil(float64(len(entries)) * percent / 100))
+	chosen := entries[:min(n, len(entries))]
+	slices.SortFunc(chosen, newestFirst)
+	return chosen
+}
+
+// copies are all places that hold the entries.
+func copies(entries []Entry) []Verified {
+	var all []Verified
+	for _, entry := range entries {
+		for _, from := range entry.places() {
+			all = append(all, Verified{Entry: entry, Kind: from.kind(), Key: from.key, Bytes: from.outer.Stored.Bytes})
+		}
+	}
+	return all
+}
+
+// prove reads every copy, several at once.
+func (r *verifyRun) prove(ctx context.Context) error {
+	var group errgroup.Group
+	group.SetLimit(r.e.opts.Concurrency)
+	warnings := make([]error, len(r.result.Verified))
+	for i := range r.result.Verified {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			v := &r.result.Verified[i]
+			r.e.proveCopy(ctx, v, r.req.Level)
+			r.e.observeProof(*v, PhaseDone, v.Bytes)
+			if ctx.Err() != nil {
+				return context.Cause(ctx) // it says nothing of the copy
+			}
+			warnings[i] = r.record(ctx, *v)
+			return nil
+		})
+	}
+	err := group.Wait()
+	r.result.Warnings = slices.DeleteFunc(warnings, func(err error) bool { return err == nil })
+	return err
+}
+
+func (e *Engine) observeProof(v Verified, phase Phase, bytes int64) {
+	e.opts.Observer.Observe(Event{Database: v.Entry.ID() + " (" + string(v.Kind) + ")", Phase: phase, Bytes: bytes, Total: v.Bytes})
+}
+
+// proveCopy reads one copy up to a level, or as far as the keys at hand allow.
+func (e *Engine) proveCopy(ctx context.Context, v *Verified, level manifest.Level) {
+	if level.Covers(manifest.LevelScan) {
+		entry, err := e.Open(ctx, v.Entry)
+		if err == nil {
+			v.Level, v.Err = manifest.LevelScan, e.scan(ctx, entry, entry.place(v.Kind), e.watch(v))
+			return
+		}
+		if !errors.Is(err, seal.ErrNoIdentity) && !errors.Is(err, seal.ErrOtherIdentity) {
+			v.Level, v.Err = manifest.LevelScan, err
+			return
+		}
+		v.Why = "it is encrypted, and no identity here opens it"
+	}
+	v.Level, v.Err = manifest.LevelHash, e.hash(ctx, v.Entry, v.Entry.place(v.Kind), e.watch(v))
+}
+
+// watch tells how much of a copy was read.
+func (e *Engine) watch(v *Verified) func(io.Reader) io.Reader {
+	return func(body io.Reader) io.Reader {
+		return &watchedReader{src: body, seen: func(n int64) { e.observeProof(*v, PhaseDownloading, n) }}
+	}
+}
+
+// place is that of one kind that holds the entry.
+func (e Entry) place(kind Kind) place {
+	for _, from := range e.places() {
+		if from.kind() == kind {
+			return from
+		}
+	}
+	return place{}
+}
+
+// hash reads the stored bytes of a copy.
+func (e *Engine) hash(ctx context.Context, entry Entry, from place, watch func(io.Reader) io.Reader) error {
+	return e.fetchFrom(ctx, entry, from, func(body io.Reader, from place) error {
+		return readWhole(seal.NewReader(watch(body), from.asStored(), seal.Identities{}))
+	})
+}
+
+func readWhole(reader *seal.Reader, err error) error {
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, reader, make([]byte, copyBuffer))
+	return errors.Join(err, reader.Close())
+}
+
+// scan unpacks a copy, reads the statements, and holds what they make up
+// against the manifest.
+func (e *Engine) scan(ctx context.Context, entry Entry, from place, watch func(io.Reader) io.Reader) error {
+	by, err := e.identities(ctx)
+	if err != nil && entry.Manifest.Encrypted() {
+		return err
+	}
+	return e.fetchFrom(ctx, entry, from, func(body io.Reader, from place) error {
+		reader, err := from.unpack(watch(body), by)
+		if err != nil {
+			return err
+		}
+		filter := dump.NewFilter(io.Discard, dump.Options{})
+		if _, err := io.CopyBuffer(struct{ io.Writer }{filter}, reader, make([]byte, copyBuffer)); err != nil {
+			_ = reader.Close()
+			return err
+		}
+		if err := errors.Join(reader.Close(), filter.Finish()); err != nil {
+			return fmt.Errorf("%w: %w", seal.ErrDamaged, err)
+		}
+		return sameContent(filter.Summary(), entry.Manifest)
+	})
+}
+
+// sameContent compares what a dump holds with what its manifest says.
+func sameContent(got dump.Summary, want manifest.Backup) error {
+	for _, c := range []struct {
+		what      string
+		got, want any
+	}{
+		{"statements", got.Statements, want.Statements},
+		{"tables and rows", filled(got.Tables), filled(want.Tables)},
+		{"objects", filled(got.Objects), filled(want.Objects)},
+	} {
+		if !reflect.DeepEqual(c.got, c.want) {
+			return fmt.Errorf("%w: the dump's %s are %v, its manifest says %v", seal.ErrDamaged, c.what, c.got, c.want)
+		}
+	}
+	return nil
+}
+
+// filled makes no list and an empty one the same.
+func filled[T any](list []T) []T { return append([]T{}, list...) }
+
+// record leaves a record of what was proven. What could not be read proves
+// nothing, and is not recorded.
+func (r *verifyRun) record(ctx context.Context, v Verified) error {
+	if v.Err != nil && fault.KindOf(v.Err) != fault.Proof {
+		return nil
+	}
+	at := r.e.now(ctx, r.log)
+	proof := manifest.ProofRecord{
+		Manifest: v.Entry.Key, RunID: r.result.Run.ID, At: at, Level: v.Level, ETag: v.Entry.Manifest.Object.ETag, Passed: v.Err == nil,
+	}
+	if v.Err != nil {
+		proof.Detail = v.Err.Error()
+	}
+	key := backup.ProofKey(v.Entry.Name, at, r.result.Run.ID)
+	if v.Kind == KindWeekly {
+		proof.Archive, proof.ETag = v.Entry.Archived.Archive, v.Entry.Archived.Object.ETag
+		key = backup.ArchivedProofKey(v.Entry.Name, at, r.result.Run.ID)
+	}
+	body, err := manifest.Encode(proof)
+	if err == nil {
+		_, err = r.e.putDocument(ctx, key, body)
+	}
+	if err != nil {
+		return fmt.Errorf("record the proof of %s: %w", v.Entry.ID(), err)
+	}
+	return nil
+}
+
+// damagedManifests holds every manifest that an end record tells of against
+// what lies there. One that is gone is damage too, unless a run says that it
+// removed it.
+func (e *Engine) damagedManifests(ctx context.Context, inv inventory) ([]Damage, error) {
+	written, err := e.writtenManifests(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kept := map[string]bool{}
+	for _, entry := range inv.entries {
+		kept[entry.Key] = entry.Archived != nil
+	}
+	var damaged []Damage
+	for _, w := range written {
+		body, err := e.readDocument(ctx, w.Key)
+		switch {
+		case errors.Is(err, store.ErrNotFound) && kept[w.Key]:
+			continue // its backup is in an archive
+		case errors.Is(err, store.ErrNotFound):
+			damaged = append(damaged, Damage{w.Key, "it is gone, and no run says that it removed it"})
+		case err != nil:
+			return nil, err
+		case seal.SumOf(body) != w.Sum:
+			damaged = append(damaged, Damage{w.Key, "it is not what the run wrote that published it"})
+		}
+	}
+	slices.SortFunc(damaged, func(a, b Damage) int { return cmp.Compare(a.Key, b.Key) })
+	return damaged, nil
+}
+
+// writtenManifests are all manifests that end records tell of.
+func (e *Engine) writtenManifests(ctx context.Context) ([]manifest.Written, error) {
+	var infos []store.Info
+	for info, err := range e.opts.Store.List(ctx, backup.JobsPrefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list the bucket: %w", err)
+		}
+		if backup.IsEndKey(info.Key) {
+			infos = append(infos, info)
+		}
+	}
+	bodies, err := e.readDocuments(ctx, infos)
+	if err != nil {
+		return nil, err
+	}
+	var written []manifest.Written
+	for _, body := range bodies {
+		end, err := manifest.Decode[manifest.End](body)
+		if err != nil {
+			continue // a newer or a foreign one tells of nothing that this one knows
+		}
+		for _, result := range end.Results {
+			if result.Manifest != nil {
+				written = append(written, *result.Manifest)
+			}
+		}
+	}
+	return written, nil
+}
