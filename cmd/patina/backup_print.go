@@ -45,12 +45,21 @@ func (a *app) showBackup(r engine.BackupResult, kinds []fault.Kind) error {
 	}
 	a.printWarnings(r.Warnings)
 	if r.CatalogErr != nil {
-		fmt.Fprintln(a.host.err, "patina: error: every backup is safe in the bucket, but the catalogue was not written:", oneLine(r.CatalogErr))
+		fmt.Fprintln(a.host.err, "patina: error: "+uncatalogued(r)+":", oneLine(r.CatalogErr))
 		for _, hint := range fault.Hints(r.CatalogErr) {
 			fmt.Fprintln(a.host.err, "patina: hint:", hint)
 		}
 	}
 	return nil
+}
+
+// uncatalogued says that the catalogue was not written, and that this is all
+// that went wrong where it is.
+func uncatalogued(r engine.BackupResult) string {
+	if r.Successful() < len(r.Databases) {
+		return "the catalogue was not written"
+	}
+	return "every backup is safe in the bucket, but the catalogue was not written"
 }
 
 // loud says whether a person watches who was not told to be spared.

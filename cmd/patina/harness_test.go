@@ -28,6 +28,8 @@ type installation struct {
 	runs   atomic.Int32
 	// terminal makes the streams look like a person's.
 	terminal bool
+	// state is the folder of a sandboxed installation's bucket and catalogue.
+	state string
 	// network carries HTTP requests; nil means the real one.
 	network http.RoundTripper
 }

@@ -117,14 +117,28 @@ func (w *world) wantBackups(names ...string) listJSON {
 	return w.wantEqualBackups(w.d1, names...)
 }
 
-// wantEqualBackups wants exactly one good backup of each of these databases in
-// the listing, which it returns, and each equal to its database.
+// wantEqualBackups wants exactly one backup of each of these databases, and
+// otherwise what wantEqualBackupsOf does.
 func (i *installation) wantEqualBackups(d1 *sandbox.Server, names ...string) listJSON {
 	i.t.Helper()
-	listed := decode[listJSON](i.t, i.patina(0, "list", "-o", "json").stdout)
+	listed := i.wantEqualBackupsOf(d1)
 	var got []string
 	for _, b := range listed.Backups {
 		got = append(got, b.Database)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, names) {
+		i.t.Errorf("backups of %v, want %v", got, names)
+	}
+	return listed
+}
+
+// wantEqualBackupsOf wants each backup in the listing, which it returns, to be
+// good and equal to its database, and nothing foreign.
+func (i *installation) wantEqualBackupsOf(d1 *sandbox.Server) listJSON {
+	i.t.Helper()
+	listed := decode[listJSON](i.t, i.patina(0, "list", "-o", "json").stdout)
+	for _, b := range listed.Backups {
 		if !b.Good {
 			i.t.Errorf("%s is not good: %s", b.Manifest, b.Failed)
 		}
@@ -132,13 +146,9 @@ func (i *installation) wantEqualBackups(d1 *sandbox.Server, names ...string) lis
 		if err := d1.Dump(i.t.Context(), b.Database, &want); err != nil {
 			i.t.Fatal(err)
 		}
-		if text := i.patina(0, "download", "latest", b.Database, "-f", "-").stdout; text != want.String() {
+		if text := i.patina(0, "download", b.Date, b.Database, "--job", b.JobID, "-f", "-").stdout; text != want.String() {
 			i.t.Errorf("%s came back with %d bytes that are not the %d of the database", b.Database, len(text), want.Len())
 		}
-	}
-	slices.Sort(got)
-	if !slices.Equal(got, names) {
-		i.t.Errorf("backups of %v, want %v", got, names)
 	}
 	if len(listed.Foreign) != 0 {
 		i.t.Errorf("foreign: %+v", listed.Foreign)

@@ -77,6 +77,9 @@ func scriptedPatina() {
 		panic(err)
 	}
 	h.out, h.err = io.MultiWriter(h.out, record), io.MultiWriter(h.err, record)
+	if err := setLimits(os.Getenv(limitsVariable)); err != nil {
+		panic(err)
+	}
 	mainWith(h)
 }
 
