@@ -186,6 +186,7 @@ func (r *backupRun) take(ctx context.Context, t *task, tries int) {
 	}
 	if t.outcome == OutcomeFailed && errors.Is(ctx.Err(), context.Canceled) {
 		t.outcome, t.again = OutcomeInterrupted, false
+		t.err = fmt.Errorf("interrupted: %w", t.err)
 	}
 	after, cancelAfter := afterwards(ctx)
 	defer cancelAfter()
