@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,12 @@ type world struct {
 	r2      *r2fake.Server
 	between *between
 	hosts   map[string]http.RoundTripper
+	// requests counts those that were sent. When the at-th is sent, or, where
+	// late is set, answered, do is called.
+	requests atomic.Int64
+	at       int64
+	late     bool
+	do       func()
 }
 
 // worldConfig has every setting at its default.
@@ -70,10 +77,19 @@ func newWorld(t *testing.T, large bool) *world {
 
 // RoundTrip carries a request to the server that it is for.
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
-	if host, ok := w.hosts[r.URL.Host]; ok {
-		return host.RoundTrip(r)
+	mine := w.requests.Add(1) == w.at
+	if mine && !w.late {
+		w.do()
 	}
-	return w.r2.Transport.RoundTrip(r)
+	var to http.RoundTripper = w.r2.Transport
+	if host, ok := w.hosts[r.URL.Host]; ok {
+		to = host
+	}
+	resp, err := to.RoundTrip(r)
+	if mine && w.late {
+		w.do()
+	}
+	return resp, err
 }
 
 // serveInMemory serves a handler over connections in memory.

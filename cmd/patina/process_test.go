@@ -32,6 +32,8 @@ const (
 	signalVariable  = "PATINA_TEST_SIGNAL"
 	// stepsVariable names a file that gets a line for each step of the store.
 	stepsVariable = "PATINA_TEST_STEPS"
+	// hangVariable, if not empty, has the call at the point never end.
+	hangVariable = "PATINA_TEST_HANG"
 )
 
 // A point is a moment in the program's dealings with its store: "before CALL
@@ -111,7 +113,7 @@ func (t *trap) reached(when, call, key string, handed int64) {
 func (t *trap) spring() {
 	t.once.Do(func() {
 		_ = syscall.Kill(os.Getpid(), t.signal)
-		if t.signal == syscall.SIGKILL {
+		if t.signal == syscall.SIGKILL || os.Getenv(hangVariable) != "" {
 			time.Sleep(time.Hour) // dead before it ends
 		}
 	})

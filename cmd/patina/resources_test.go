@@ -295,6 +295,9 @@ func TestTooFewOpenFiles(t *testing.T) {
 		if got.status != 0 {
 			wantTold(t, got, "too many open files")
 		}
+		if r.files == 40 && got.status != 0 {
+			t.Errorf("40 files are not enough: it ended with %d and\n%s", got.status, got.stderr)
+		}
 		r.wantEqualBackupsOf(r.server)
 		r.process(0, processOptions{}, "backup", "--trigger", "schedule")
 		r.wantEqualBackups(r.server, names...)

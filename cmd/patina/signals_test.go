@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/sandbox"
@@ -34,7 +36,7 @@ func TestASignalAtEveryStep(t *testing.T) {
 	}
 	var cut atomic.Int32
 	t.Cleanup(func() {
-		if n := cut.Load(); n < int32(steps)/2 {
+		if n := cut.Load(); n < int32(steps)/4 { // later ones find everything published
 			t.Errorf("only %d of %d runs were interrupted", n, steps)
 		}
 	})
@@ -93,6 +95,107 @@ func TestASignalAtAnyTime(t *testing.T) {
 		_ = p.Process.Signal(signal) // it may have ended
 		i.wantInterrupted(server, signal, p.wait())
 	}
+}
+
+// TestASecondSignalEndsAtOnce has the store hang when the first signal comes, so
+// that the clean-up does not end.
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		i, server := sandboxed(t, "alpha", "beta")
+		steps := filepath.Join(t.TempDir(), "steps")
+		p := i.start(processOptions{
+			at: "before put daily/*/alpha.sql", signal: signal,
+			env: map[string]string{hangVariable: "1", stepsVariable: steps},
+		}, "backup", "--trigger", "schedule")
+		for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			text, err := os.ReadFile(steps)
+			if err == nil && bytes.Contains(text, []byte("before put daily/2024-12-08/alpha.sql")) {
+				break
+			}
+			if time.Since(begun) > time.Minute {
+				t.Fatalf("%s: the point was not reached: %q, %v", signal, text, err)
+			}
+		}
+		ended := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-ended:
+					return
+				case <-time.After(50 * time.Millisecond):
+					_ = p.Process.Signal(signal) // until it is the second that counts
+				}
+			}
+		}()
+		got := p.wait()
+		close(ended)
+		if status := p.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != signal {
+			t.Errorf("%s: it ended with %d and\n%s", signal, got.status, got.stderr)
+		}
+		for _, b := range i.wantEqualBackupsOf(server).Backups {
+			if b.Database == "alpha" {
+				t.Errorf("%s: alpha has a backup", signal)
+			}
+		}
+		i.process(0, processOptions{}, "backup", "--trigger", "schedule")
+		i.wantClean(server, "alpha", "beta")
+	}
+}
+
+// TestASignalAtEveryRequest interrupts a backup into R2, with a dump of two
+// parts, when it sends each of its requests, or has their answers.
+func TestASignalAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	var all int64
+	t.Run("undisturbed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, true)
+			w.patina(0, "backup", "--trigger", "schedule")
+			all = w.requests.Load()
+		})
+	})
+	if all < 30 {
+		t.Fatalf("a backup makes %d requests", all)
+	}
+	for n := int64(1); n <= all; n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { interruptRequest(t, n) })
+		})
+	}
+}
+
+func interruptRequest(t *testing.T, n int64) {
+	w := newWorld(t, true)
+	signal := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}[n%2]
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w.at, w.late, w.do = n, n%3 == 0, func() { cancel(&signalError{signal}) }
+	var stdout, stderr bytes.Buffer
+	begun := time.Now()
+	status := run(ctx, []string{"--config", w.config, "backup", "--trigger", "schedule"}, w.host(&stdout, &stderr))
+	w.at = 0
+	got := outcome{status, stdout.String(), stderr.String()}
+	if took := time.Since(begun); took > time.Minute {
+		t.Errorf("it took %s to end", took)
+	}
+	listed := w.wantEqualBackupsOf(w.d1)
+	if len(listed.Unfinished) != 0 {
+		t.Errorf("unfinished: %+v", listed.Unfinished)
+	}
+	if n := w.r2.OpenUploads(); n != 0 {
+		t.Errorf("%d uploads are left open", n)
+	}
+	switch status {
+	case 0:
+		w.wantBackups("alpha", "beta")
+	case 128 + int(signal):
+		wantTold(t, got, "interrupted")
+	default:
+		t.Errorf("%s: it ended with %d and\n%s", signal, status, got.stderr)
+	}
+	w.patina(0, "backup", "--trigger", "schedule")
+	w.wantBackups("alpha", "beta")
 }
 
 // signalling sends a signal to a process at one of the requests that it makes.
