@@ -155,7 +155,7 @@ func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options
 		Packing: seal.Packing{Compression: cfg.Backup.Compression, Recipients: cfg.Backup.Recipients},
 		Host:    a.host.name, Process: a.host.pid, Alive: a.host.alive,
 		Tool: "patina " + buildVersion(), Version: buildVersion(),
-		Now: a.host.now, NewRunID: a.host.newRunID, Log: log,
+		Now: a.host.now, NewRunID: a.host.newRunID, Log: log, Pause: a.host.pause,
 	}
 }
 

@@ -264,7 +264,7 @@ func (s *spoiler) answers(upstream, client net.Conn, spoilt <-chan string) {
 			length := binary.BigEndian.Uint32(buffer[1:5])
 			binary.BigEndian.PutUint32(buffer[1:5], length+1)
 		case faultSlow:
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(30 * time.Millisecond)
 		}
 		if _, err := client.Write(buffer[:n]); err != nil {
 			return
