@@ -69,8 +69,9 @@ type Journal interface {
 	// was written as lost may go on beating, but stays lost until it ends.
 	Heartbeat(ctx context.Context, jobID string, run backup.RunID) error
 
-	// EndRun must record how the run ended, and when by the catalogue's clock
-	// (but never before it began). Rows of the run that are pending or running
+	// EndRun must record how the run ended, and when: by its own account, or
+	// else by the catalogue's clock, but never before it began. It is a sign of
+	// life. Rows of the run that are pending or running
 	// become interrupted, and runs not heard of for DeadAfter lost. When no
 	// other run of the job is alive, the job takes its Outcome. The same end
 	// told again changes nothing but exit code and message; RunRunning and
@@ -84,13 +85,23 @@ type Journal interface {
 	// ErrNotFound.
 	SetBackup(ctx context.Context, row Backup) error
 
+	// Restore must write into the catalogue what was learned elsewhere of a job:
+	// its runs, and the rows of its databases. It never takes back what is
+	// there: a run that ended stays as it is, one that lives is left alone with
+	// its rows, and a row moves only as states.go allows. A run that is not
+	// known to have ended is given as RunLost. The job takes its Outcome where
+	// no run of it lives. It says whether anything was changed; the same told
+	// again changes nothing. A row of a run that is in neither is ErrNotFound.
+	Restore(ctx context.Context, job Job) (bool, error)
+
 	// Jobs must return the jobs that the filter asks for, newest first by
 	// StartedAt and then id, with their runs by StartedAt and their backups by
 	// name; an empty list where there are none. A run whose heartbeat is older
 	// than DeadAfter by the catalogue's clock is returned as RunLost, ended
 	// when it was last heard of; its pending and running backups as
-	// BackupInterrupted; and a running job on which no run lives as
-	// JobInterrupted. Telling so writes nothing.
+	// BackupInterrupted; and a running job on which no run lives with its
+	// Outcome, by what the last run said that ended by itself, and so as
+	// JobInterrupted where all were lost. Telling so writes nothing.
 	Jobs(ctx context.Context, filter JobFilter) ([]Job, error)
 }
 
@@ -104,6 +115,8 @@ const (
 // RunEnd is how a run ended.
 type RunEnd struct {
 	Status RunStatus
+	// At is when it ended; zero means now, by the catalogue's clock.
+	At time.Time
 	// ExitCode is what the process is about to return.
 	ExitCode int
 	// Message is the run's first error, in words; may be empty.
