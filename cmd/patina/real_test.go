@@ -99,7 +99,7 @@ func TestEverythingReal(t *testing.T) {
 	i.patina(12, "backup")
 	delete(i.env, "PATINA_CLOUDFLARE_API_TOKEN")
 	i.env["PATINA_STORE_SECRET_ACCESS_KEY"] = "s3-secret-wrong"
-	refused := i.patina(1, "backup", "groveauth")
+	refused := i.patina(12, "backup", "groveauth")
 	if !strings.Contains(refused.stderr, "Databases: 0/1 successful") {
 		t.Errorf("a store that refuses is told as:\n%s", refused.stderr)
 	}

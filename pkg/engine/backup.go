@@ -179,11 +179,15 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 			return r.idle(ctx), nil
 		}
 	}
-	if err := r.plan(ctx); err != nil {
+	// A refusal for the request budget's sake is waited out for as long as the
+	// context allows, so something must end it.
+	planning, cancel := context.WithTimeoutCause(ctx, e.opts.Deadline, &deadlineError{e.opts.Deadline})
+	defer cancel()
+	if err := r.plan(planning); err != nil {
 		return BackupResult{}, err
 	}
 	if req.DryRun {
-		r.sizeUp(ctx)
+		r.sizeUp(planning)
 		return r.result(catalog.RunSucceeded), nil
 	}
 	if !r.settled() || r.failed() {
