@@ -176,7 +176,7 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 			return BackupResult{}, err
 		}
 		if finished {
-			return r.idle(), nil
+			return r.idle(ctx), nil
 		}
 	}
 	// A refusal for the request budget's sake is waited out for as long as the
@@ -198,7 +198,7 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 		return BackupResult{}, err
 	}
 	if told {
-		return r.idle(), nil
+		return r.idle(ctx), nil
 	}
 	// A run died between its last manifest and its end: nothing is left to do
 	// but to say so.
