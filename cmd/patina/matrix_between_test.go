@@ -27,6 +27,14 @@ const (
 	callCatalogue = "catalogue"
 )
 
+// Calls beside the matrix: the look for virtual tables, the listing that finds
+// this night's backup, and what begins an upload in parts.
+const (
+	callVirtual = "virtual tables"
+	callNight   = "store list"
+	callCreate  = "create upload"
+)
+
 // The faults of the matrix.
 const (
 	fault429     = "429"
@@ -112,6 +120,8 @@ func (b *between) apiCall(r *http.Request) string {
 		return callList
 	case rest == "/"+b.alpha && r.Method == http.MethodGet:
 		return callGet
+	case rest == "/"+b.alpha+"/raw":
+		return callVirtual
 	case rest != "/"+b.alpha+"/export":
 		return ""
 	}
@@ -143,6 +153,10 @@ func (b *between) storeCall(r *http.Request) string {
 	told := b.call == callComplete && b.fault == faultLength
 	b.mu.Unlock()
 	switch {
+	case query.Has("list-type") && query.Get("prefix") == "daily/2024-12-08/alpha":
+		return callNight
+	case dump && r.Method == http.MethodPost && query.Has("uploads"):
+		return callCreate
 	case manifest && r.Method == http.MethodPut:
 		return callManifest
 	case dump && r.Method == http.MethodPut && query.Has("partNumber"):
