@@ -28,11 +28,13 @@ const (
 )
 
 // Calls beside the matrix: the look for virtual tables, the listing that finds
-// this night's backup, and what begins an upload in parts.
+// this night's backup, what begins an upload in parts, and the run's records.
 const (
 	callVirtual = "virtual tables"
 	callNight   = "store list"
 	callCreate  = "create upload"
+	callBegin   = "begin record"
+	callEnd     = "end record"
 )
 
 // The faults of the matrix.
@@ -152,7 +154,13 @@ func (b *between) storeCall(r *http.Request) string {
 	b.mu.Lock()
 	told := b.call == callComplete && b.fault == faultLength
 	b.mu.Unlock()
+	begin, _ := path.Match("jobs/*/*.begin.json", key)
+	end, _ := path.Match("jobs/*/*.end.json", key)
 	switch {
+	case begin && r.Method == http.MethodPut:
+		return callBegin
+	case end && r.Method == http.MethodPut:
+		return callEnd
 	case query.Has("list-type") && query.Get("prefix") == "daily/2024-12-08/alpha":
 		return callNight
 	case dump && r.Method == http.MethodPost && query.Has("uploads"):

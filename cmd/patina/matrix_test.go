@@ -148,6 +148,32 @@ func TestOtherCallsMeetFaults(t *testing.T) {
 	}
 }
 
+// TestRecordsCostNoBackup has every fault meet the begin and the end record,
+// which a backup can do without: it costs a warning at most.
+func TestRecordsCostNoBackup(t *testing.T) {
+	t.Parallel()
+	for _, call := range []string{callBegin, callEnd} {
+		for _, fault := range matrixFaults() {
+			t.Run(call+"/"+fault, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, false)
+					w.between.order(call, fault, -1)
+					got := w.run("backup", "--trigger", "schedule")
+					if met, _ := w.between.clear(); met == 0 || got.status != 0 {
+						t.Errorf("%d requests met the fault, and it ended with %d and\n%s", met, got.status, got.stderr)
+					}
+					done := fault == faultSlow || fault == faultCut && call == callBegin
+					if warned := strings.Contains(got.stderr, "patina: warning: write the "+call+": "); warned == done {
+						t.Errorf("it says\n%s", got.stderr)
+					}
+					w.wantBackups("alpha", "beta")
+				})
+			})
+		}
+	}
+}
+
 func often(times int) string {
 	if times < 0 {
 		return "always"
@@ -266,6 +292,12 @@ func saidCause(c cell) string {
 		}
 		return "the connection ended early"
 	case faultStall:
+		if c.call == callVirtual {
+			return "- alpha: look for virtual tables: timeout after 40s" // and not export_timeout
+		}
+		if c.call == callNight {
+			return "gave up after 10 tries: no answer: nothing within 1m0s"
+		}
 		if inD1 {
 			return "timeout after "
 		}
