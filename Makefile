@@ -6,6 +6,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w $(if $(VERSION),-X main.version=$(VERSION))"
 PREFIX ?= /usr/local
 FUZZTIME ?= 30s
+# One package starts hundreds of processes: on a busy machine that takes longer
+# than go test's own limit.
+TESTTIME ?= 30m
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -29,7 +32,7 @@ install: build ## Install the binary and its completions below PREFIX (/usr/loca
 
 .PHONY: test
 test: ## Install what the tests need, and run them all against real services
-	.ci/test go test ./...
+	.ci/test go test -timeout $(TESTTIME) ./...
 
 .PHONY: test-short
 test-short: ## Run the tests that need nothing but Go
@@ -40,8 +43,8 @@ test-short: ## Run the tests that need nothing but Go
 .PHONY: race
 race: ## Run the short tests and the concurrency suites under the race detector
 	@.ci/install race
-	CGO_ENABLED=1 go test -race -short ./...
-	CGO_ENABLED=1 .ci/test go test -race ./pkg/catalog/pgcatalog
+	CGO_ENABLED=1 go test -race -short -timeout $(TESTTIME) ./...
+	CGO_ENABLED=1 .ci/test go test -race -timeout $(TESTTIME) ./pkg/catalog/pgcatalog
 
 .PHONY: lint
 lint: ## Check the code with golangci-lint, import directions included
