@@ -27,7 +27,7 @@ type Reader struct {
 	expect   Expect
 	source   *meteredReader
 	unpacker io.ReadCloser
-	plain    *meter
+	plain    *Meter
 	err      error
 }
 
@@ -36,7 +36,7 @@ type Reader struct {
 // last byte. The caller closes it; src stays open. The error wraps ErrDamaged,
 // ErrNoIdentity or ErrOtherIdentity, or is the source's own.
 func NewReader(src io.Reader, expect Expect, identities Identities) (*Reader, error) {
-	source := &meteredReader{src: src, meter: newMeter()}
+	source := &meteredReader{src: src, meter: NewMeter()}
 	var packed io.Reader = source
 	if expect.Encrypted {
 		opened, err := identities.decryptor(source)
@@ -55,7 +55,7 @@ func NewReader(src io.Reader, expect Expect, identities Identities) (*Reader, er
 	}
 	r := &Reader{expect: expect, source: source, unpacker: unpacker, plain: source.meter}
 	if !expect.asStored() {
-		r.plain = newMeter()
+		r.plain = NewMeter()
 	}
 	return r, nil
 }
@@ -89,7 +89,7 @@ func (r *Reader) finish() error {
 	if err := finishedAs(r.source, "stored", r.expect.Stored); err != nil {
 		return err
 	}
-	if err := compare("plain", r.plain.sum(), r.expect.Plain); err != nil {
+	if err := compare("plain", r.plain.Sum(), r.expect.Plain); err != nil {
 		return err
 	}
 	return io.EOF
@@ -102,7 +102,7 @@ func finishedAs(source *meteredReader, side string, want Sum) error {
 	if _, err := io.Copy(io.Discard, source); err != nil {
 		return fmt.Errorf("read stored bytes: %w", err)
 	}
-	return compare(side, source.meter.sum(), want)
+	return compare(side, source.meter.Sum(), want)
 }
 
 func compare(side string, got, want Sum) error {
@@ -138,7 +138,7 @@ func damaged(source *meteredReader, err error) error {
 // failure apart from the unpacker's.
 type meteredReader struct {
 	src   io.Reader
-	meter *meter
+	meter *Meter
 	err   error
 }
 
