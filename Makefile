@@ -66,6 +66,7 @@ completions: ## Write the completion scripts of all shells
 .PHONY: bench
 bench: ## Run the benchmarks; each states its ratio to a named alternative
 	go test -run '^$$' -bench . -benchmem ./pkg/...
+	.ci/bench/run $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (30s) each

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -110,9 +111,19 @@ func (t *trap) reached(when, call, key string, handed int64) {
 
 func (t *trap) spring() {
 	t.once.Do(func() {
+		// A process goes on for a while after it was told to stop: until the
+		// system has its first thread see the signal. This goroutine must not.
+		resumed := make(chan os.Signal, 1)
+		if t.signal == syscall.SIGSTOP {
+			signal.Notify(resumed, syscall.SIGCONT)
+		}
 		_ = syscall.Kill(os.Getpid(), t.signal)
-		if t.signal == syscall.SIGKILL {
+		switch t.signal {
+		case syscall.SIGKILL:
 			time.Sleep(time.Hour) // dead before it ends
+		case syscall.SIGSTOP:
+			<-resumed
+			signal.Stop(resumed)
 		}
 	})
 }

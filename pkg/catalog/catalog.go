@@ -89,8 +89,9 @@ type Journal interface {
 	// name; an empty list where there are none. A run whose heartbeat is older
 	// than DeadAfter by the catalogue's clock is returned as RunLost, ended
 	// when it was last heard of; its pending and running backups as
-	// BackupInterrupted; and a running job on which no run lives as
-	// JobInterrupted. Telling so writes nothing.
+	// BackupInterrupted; and a running job on which no run lives with its
+	// Outcome, by what the last run said that ended by itself, and so as
+	// JobInterrupted where all were lost. Telling so writes nothing.
 	Jobs(ctx context.Context, filter JobFilter) ([]Job, error)
 }
 

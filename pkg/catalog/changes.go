@@ -94,16 +94,30 @@ func (j *Job) move(to JobStatus) error {
 // TellLost changes a job from what is stored to what readers are told: runs
 // that were not heard of for DeadAfter are lost, and ended when they were last
 // heard of; what they left pending or running is interrupted; and a job that
-// was running and on which nobody lives is interrupted.
+// was running and on which nobody lives has its Outcome, by what the last of
+// its runs said that ended by itself.
 func (j *Job) TellLost(now time.Time) {
 	j.sweep(now)
 	if j.alive() || j.Status != JobRunning {
 		return
 	}
-	j.Status = JobInterrupted
+	j.Status = Outcome(j.Backups, j.lastWord())
 	for _, run := range j.Runs {
 		j.EndedAt = latest(j.EndedAt, run.EndedAt)
 	}
+}
+
+// lastWord is the status of the run that ended last, not counting those that
+// were lost; RunLost where all were. A run that was lost when it had left
+// nothing unfinished does not make a job unfinished that another run finished.
+func (j *Job) lastWord() RunStatus {
+	last := Run{Status: RunLost}
+	for _, run := range j.Runs {
+		if run.Status != RunLost && !run.EndedAt.Before(last.EndedAt) {
+			last = run
+		}
+	}
+	return last.Status
 }
 
 // sweep gives up the runs that were not heard of for DeadAfter.

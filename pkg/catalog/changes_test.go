@@ -85,6 +85,30 @@ func TestTellLost(t *testing.T) {
 	}
 }
 
+// TestALostRunThatLeftNothingUndone dies after it published all it took, while
+// another run finishes the job: that job is finished.
+func TestALostRunThatLeftNothingUndone(t *testing.T) {
+	t.Parallel()
+	for left, want := range map[catalog.BackupStatus]catalog.JobStatus{
+		catalog.BackupDone:    catalog.JobSucceeded,
+		catalog.BackupRunning: catalog.JobInterrupted,
+	} {
+		job := jobWith(map[backup.RunID]time.Duration{"aaaa": 0, "bbbb": 0},
+			catalog.Backup{RunID: "aaaa", Database: "groveauth", Status: left},
+			catalog.Backup{RunID: "bbbb", Database: "scout-db", Status: catalog.BackupDone})
+		if err := job.End("bbbb", catalog.RunEnd{Status: catalog.RunSucceeded}, tick.Add(time.Second)); err != nil {
+			t.Fatalf("End: %v", err)
+		}
+		if job.Status != catalog.JobRunning {
+			t.Errorf("while the other run may live, the job is %s", job.Status)
+		}
+		job.TellLost(tick.Add(time.Hour))
+		if job.Status != want || !job.EndedAt.Equal(tick.Add(time.Second)) {
+			t.Errorf("the lost run left a database %s: the job is %s, ended %s; want %s", left, job.Status, job.EndedAt, want)
+		}
+	}
+}
+
 func TestEndedJobStaysAsItIs(t *testing.T) {
 	t.Parallel()
 	job := jobWith(map[backup.RunID]time.Duration{"aaaa": 0})

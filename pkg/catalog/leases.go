@@ -40,7 +40,7 @@ type Owner struct {
 
 // String is the owner as a waiting operator reads it.
 func (o Owner) String() string {
-	return fmt.Sprintf("%s (process %d on %s)", o.JobID, o.Process, o.Host)
+	return fmt.Sprintf("run %s of %s (process %d on %s)", o.RunID, o.JobID, o.Process, o.Host)
 }
 
 // Lease is a right that was taken.
@@ -59,10 +59,15 @@ type HeldError struct {
 	Lease Lease
 }
 
-// Error names holder, place and since when.
+// Error names the lease, its holder, place and since when.
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s is held by %s since %s",
-		e.Lease.Name, e.Lease.Owner, e.Lease.AcquiredAt.UTC().Format(time.RFC3339))
+	return e.Lease.Name + " is " + e.By()
+}
+
+// By names holder, place and since when, for those to whom the lease's name
+// says nothing.
+func (e *HeldError) By() string {
+	return fmt.Sprintf("held by %s since %s", e.Lease.Owner, e.Lease.AcquiredAt.UTC().Format(time.RFC3339))
 }
 
 // Unwrap is ErrHeld.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -185,9 +186,18 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 		r.sizeUp(ctx)
 		return r.result(catalog.RunSucceeded), nil
 	}
-	if r.settled() && !r.failed() {
+	if !r.settled() || r.failed() {
+		return r.work(ctx), nil
+	}
+	told, err := e.allTold(ctx, r)
+	if err != nil {
+		return BackupResult{}, err
+	}
+	if told {
 		return r.idle(), nil
 	}
+	// A run died between its last manifest and its end: nothing is left to do
+	// but to say so.
 	return r.work(ctx), nil
 }
 
@@ -215,19 +225,43 @@ func (e *Engine) newBackupRun(ctx context.Context, req BackupRequest) (*backupRu
 
 // nightFinished says whether a run of the night ended with nothing left to do.
 func (e *Engine) nightFinished(ctx context.Context, job backup.Job) (bool, error) {
+	ends, err := e.endsOf(ctx, job)
+	return slices.ContainsFunc(ends, func(end manifest.End) bool {
+		return end.Status == string(catalog.RunSucceeded) && len(end.Only) == 0
+	}), err
+}
+
+// allTold says whether the ends of the night's runs tell every database of this
+// one as backed up.
+func (e *Engine) allTold(ctx context.Context, r *backupRun) (bool, error) {
+	ends, err := e.endsOf(ctx, r.job)
+	told := map[string]bool{}
+	for _, end := range ends {
+		for _, res := range end.Results {
+			if res.Status == string(OutcomeDone) || res.Status == string(OutcomeAlready) {
+				told[res.Database] = true
+			}
+		}
+	}
+	return !slices.ContainsFunc(r.tasks, func(t *task) bool { return !told[t.database.Name] }), err
+}
+
+// endsOf reads the end records of a job.
+func (e *Engine) endsOf(ctx context.Context, job backup.Job) ([]manifest.End, error) {
+	var ends []manifest.End
 	for info, err := range e.opts.Store.List(ctx, backup.JobsDayPrefix(job.Day)+job.ID+".") {
 		if err != nil {
-			return false, fmt.Errorf("look for the night's end record: %w", err)
+			return nil, fmt.Errorf("look for the night's end record: %w", err)
 		}
 		end, err := e.readEnd(ctx, info.Key)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		if end != nil && end.Status == string(catalog.RunSucceeded) && len(end.Only) == 0 {
-			return true, nil
+		if end != nil {
+			ends = append(ends, *end)
 		}
 	}
-	return false, nil
+	return ends, nil
 }
 
 // readEnd reads an end record; nil for any other document.

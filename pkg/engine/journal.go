@@ -79,10 +79,19 @@ func (j *journal) end(ctx context.Context, job backup.Job, run backup.RunID, end
 	}
 }
 
-func (j *journal) set(ctx context.Context, row catalog.Backup) {
-	if j.usable() {
-		j.note("set backup", j.catalog.SetBackup(ctx, row))
+// set writes the row of one database. Where the run that published it is not in
+// this catalogue, because its host has one of its own, the row is written in
+// the name of the run that found the backup.
+func (j *journal) set(ctx context.Context, row catalog.Backup, finder backup.RunID) {
+	if !j.usable() {
+		return
 	}
+	err := j.catalog.SetBackup(ctx, row)
+	if errors.Is(err, catalog.ErrNotFound) && row.RunID != finder {
+		row.RunID = finder
+		err = j.catalog.SetBackup(ctx, row)
+	}
+	j.note("set backup", err)
 }
 
 // beat keeps a run alive in the catalogue until ctx ends.

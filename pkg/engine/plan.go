@@ -100,8 +100,19 @@ func (r *backupRun) asked(pattern, name string) bool {
 
 func isGlob(s string) bool { return strings.ContainsAny(s, `*?[\`) }
 
-// markDone settles the databases whose backup of this night exists.
+// markDone settles the databases whose backup of this night exists. One that
+// failed a proof does not count: the run that was to take it again may have
+// died.
 func (r *backupRun) markDone(ctx context.Context) error {
+	failed, err := r.e.failedDailies(ctx)
+	if err != nil {
+		return fmt.Errorf("look for backups that failed a proof: %w", err)
+	}
+	for _, t := range r.tasks {
+		for key := range failed {
+			t.spoiled[key] = true
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
 	for _, t := range r.tasks {

@@ -40,6 +40,19 @@ func (e *Engine) readProofs(ctx context.Context) (proofs, error) {
 	return known, nil
 }
 
+// failedDailies tells, by the key of the manifest, which dailies did not pass a
+// check that was made after they were published, and why.
+func (e *Engine) failedDailies(ctx context.Context) (map[string]string, error) {
+	known, err := e.readProofs(ctx)
+	failed := map[string]string{}
+	for key, records := range known {
+		if why := failure(about(records, "")); why != "" {
+			failed[key] = why
+		}
+	}
+	return failed, err
+}
+
 // failure is why something did not pass a check, by the records of it; empty
 // where it did. A check that was not passed counts until one that proves as much
 // was passed.

@@ -1,9 +1,11 @@
 package engine_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +14,9 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/engine"
+	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
+	"github.com/AutumnsGrove/patina/pkg/sandbox"
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
 
@@ -217,4 +222,82 @@ func TestADeadProcessIsNotWaitedFor(t *testing.T) {
 	}
 	// The night is not finished by a run that left something to another.
 	wantOutcomes(t, b.night(e), map[string]engine.Outcome{"alpha": engine.OutcomeAlready, "beta": engine.OutcomeElsewhere})
+}
+
+// TestWhatFailsHereAndIsDoneElsewhere may not write dumps, while another host
+// takes the night: nothing is missing then, and what failed is told.
+func TestWhatFailsHereAndIsDoneElsewhere(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "alpha", "beta")
+	b.d1.AddFault(sandbox.Fault{Call: "export", Database: "beta", Kind: sandbox.FaultInner, Message: "D1 Export error: broken", Times: 1000})
+	other := b.host(func(o *engine.Options) {
+		o.Catalog, o.CatalogErr = nil, errors.New("it has none in common")
+		o.Pause = func(int) time.Duration { return time.Millisecond }
+	})
+	var once sync.Once
+	e := b.host(func(o *engine.Options) {
+		o.Pause = func(int) time.Duration { return time.Millisecond }
+		o.Store = tampered{Store: b.store, put: func(key string, _ func() (store.Receipt, error)) (store.Receipt, error, bool) {
+			if !strings.HasPrefix(key, "daily/") || !strings.HasSuffix(key, ".sql") {
+				return store.Receipt{}, nil, false
+			}
+			once.Do(func() { b.night(other) })
+			return store.Receipt{}, store.ErrDenied, true
+		}}
+	})
+	result := b.night(e)
+	wantOutcomes(t, result, map[string]engine.Outcome{"alpha": engine.OutcomeAlready, "beta": engine.OutcomeFailed})
+	if len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0].Error(), "alpha: ") || !errors.Is(result.Warnings[0], store.ErrDenied) {
+		t.Errorf("warnings are %v, want one about alpha", result.Warnings)
+	}
+	if kinds := result.Kinds(); !slices.Contains(kinds, fault.Partial) {
+		t.Errorf("faults are %v", kinds)
+	}
+	if list := b.list(e); len(list.Entries) != 1 || len(list.Unfinished)+len(list.Foreign) != 0 {
+		t.Errorf("listed is %+v", list)
+	}
+}
+
+// TestANightsFailedProofIsNoBackup has a run publish a backup, find that it did
+// not pass the look afterwards, and die: the next run takes it again.
+func TestANightsFailedProofIsNoBackup(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "alpha", "beta")
+	died := b.night(b.host(nil))
+	ends, err := filepath.Glob(filepath.Join(b.dir, "jobs", "*", "*.end.json"))
+	if err != nil || len(ends) != 1 {
+		t.Fatalf("end records are %v: %v", ends, err)
+	}
+	if err := os.Remove(ends[0]); err != nil {
+		t.Fatal(err)
+	}
+	spoiled := died.Databases[0].ManifestKey
+	name, _, err := backup.ParseName(spoiled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := manifest.Encode(manifest.ProofRecord{Manifest: spoiled, RunID: died.Run.ID, At: b.now(), Level: "identity"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.store.Put(t.Context(), backup.ProofKey(name, b.now(), died.Run.ID), bytes.NewReader(proof), store.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	e := b.host(nil)
+	result := b.night(e)
+	wantOutcomes(t, result, map[string]engine.Outcome{"alpha": engine.OutcomeDone, "beta": engine.OutcomeAlready})
+	list := b.list(e)
+	good := 0
+	for _, entry := range list.Entries {
+		if entry.Good() {
+			good++
+		}
+	}
+	if len(list.Entries) != 3 || good != 2 || result.Databases[0].ManifestKey == spoiled {
+		t.Errorf("%d backups are listed, %d of them good, alpha's is %s; want 3, 2, a new one", len(list.Entries), good, result.Databases[0].ManifestKey)
+	}
+	if again := b.night(b.host(nil)); !again.Idle {
+		t.Errorf("one more run is %+v, want it idle", again)
+	}
 }

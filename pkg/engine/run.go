@@ -52,7 +52,7 @@ type task struct {
 	// triedAt is when the present try began; suffixAt is the time in its
 	// suffix.
 	triedAt, suffixAt time.Time
-	// spoiled are manifests of this run that did not pass the look afterwards.
+	// spoiled are manifests whose objects did not pass a look afterwards.
 	spoiled map[string]bool
 }
 
@@ -178,27 +178,51 @@ func (r *backupRun) conclude(ctx context.Context) BackupResult {
 	after, cancel := afterwards(ctx)
 	defer cancel()
 	for _, t := range r.tasks {
-		switch t.outcome {
-		case OutcomePlanned:
+		if t.outcome == OutcomePlanned {
 			t.outcome, t.err = OutcomeInterrupted, errInterrupted
-		case OutcomeElsewhere:
-			// Done by now, perhaps: then this run may call the night finished.
-			if _, err := r.findNight(after, t); err != nil {
-				r.warn(err)
-			}
 		}
 	}
+	r.lookElsewhere(after, ctx.Err() == nil)
 	status := r.status(ctx)
 	result := r.result(status)
-	if err := r.writeEnd(after, status); err != nil {
-		r.warn(fmt.Errorf("write the end record: %w", err))
-	}
 	for _, t := range r.tasks {
 		r.record(after, t)
 	}
 	r.log.end(after, r.job, r.run.ID, catalog.RunEnd{Status: status, Message: r.firstError()})
+	// The end record comes last: where it stands, no later run looks for what
+	// this one may have left unsaid.
+	if err := r.writeEnd(after, status); err != nil {
+		r.warn(fmt.Errorf("write the end record: %w", err))
+	}
 	result.CatalogErr, result.Warnings = r.log.Err(), r.warnings
 	return result
+}
+
+// lookTime bounds the last look at the night's backups: of the time that a run
+// has for its conclusion, most must be left for saying how it ended.
+const lookTime = 20 * time.Second
+
+// lookElsewhere looks whether another run of the night has by now what this one
+// left to it or, where failures are to be looked at too, could not do itself:
+// then the night lacks nothing. What failed here is still told.
+func (r *backupRun) lookElsewhere(ctx context.Context, failures bool) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	for _, t := range r.tasks {
+		// What was never found or tried is no other run's either.
+		tried := t.outcome == OutcomeHeld || t.outcome == OutcomeFailed && t.attempts > 0
+		if !r.job.IsNight() || t.outcome != OutcomeElsewhere && !(failures && tried) {
+			continue
+		}
+		failure := t.err
+		found, err := r.findNight(ctx, t)
+		switch {
+		case err != nil && failure == nil:
+			r.warn(err)
+		case found && failure != nil:
+			r.warn(fmt.Errorf("%s: %w; another run of this night, on %s, has its backup", t.database.Name, failure, t.manifest.Host))
+		}
+	}
 }
 
 var errInterrupted = errors.New("interrupted before it was done")
@@ -280,11 +304,15 @@ func (r *backupRun) record(ctx context.Context, t *task) {
 	if t.err != nil {
 		row.Error = t.err.Error()
 	}
-	if t.manifest != nil {
-		row.RunID = t.manifest.RunID
-		row.PlainBytes, row.StoredBytes = t.manifest.Plain.Bytes, t.manifest.Object.Stored.Bytes
+	if m := t.manifest; m != nil {
+		row.RunID = m.RunID
+		row.PlainBytes, row.StoredBytes = m.Plain.Bytes, m.Object.Stored.Bytes
 	}
-	r.log.set(ctx, row)
+	if t.outcome == OutcomeAlready {
+		// The row is about the run that published, not the one that found it.
+		row.Attempts, row.StartedAt, row.EndedAt = t.manifest.Export.Attempts, t.manifest.StartedAt, t.manifest.EndedAt
+	}
+	r.log.set(ctx, row, r.run.ID)
 }
 
 func rowStatus(t *task) catalog.BackupStatus {

@@ -150,10 +150,16 @@ func (q *queue) orphaned(lease catalog.Lease) bool {
 	return lease.Owner.Host == q.r.e.opts.Host && !q.r.e.opts.Alive(lease.Owner.Process)
 }
 
+// waitHint is how to go on when a database was waited for in vain.
+const waitHint = "patina status tells how far it is; --lock-wait waits longer"
+
 func (r *backupRun) giveUpWaiting(t *task, cause error, waited time.Duration) {
-	err := fmt.Errorf("waited %s: %w", waited.Round(time.Second), cause)
+	why := cause.Error()
+	if held := (*catalog.HeldError)(nil); errors.As(cause, &held) {
+		why = held.By() // the name of the lease says nothing to a person
+	}
 	r.mu.Lock()
-	t.outcome, t.err = OutcomeHeld, fault.Wrap(fault.Held, "patina status", err)
+	t.outcome, t.err = OutcomeHeld, fault.New(fault.Held, waitHint, "waited %s: %s", waited.Round(time.Second), why)
 	r.mu.Unlock()
 }
 

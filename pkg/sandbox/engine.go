@@ -36,7 +36,7 @@ type database struct {
 	task        *task
 	blockedTill time.Time
 	// static is a file that is served as the dump, whatever is in the tables.
-	static string
+	static *dumpFile
 }
 
 // openDatabase opens a database's file twice: once for the sandbox itself, and

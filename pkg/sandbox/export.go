@@ -138,8 +138,9 @@ func (d *database) expire(now time.Time, timeout time.Duration) {
 // makeDump writes the dump into a file. It is called with the database's lock
 // held.
 func (s *Server) makeDump(ctx context.Context, d *database, opts dumpOptions) (made *dumpFile, err error) {
-	if d.static != "" {
-		return describe(d.static)
+	if d.static != nil {
+		file := *d.static
+		return &file, nil
 	}
 	f, err := os.CreateTemp(s.opts.Dir, "export-*.sql")
 	if err != nil {
@@ -166,8 +167,9 @@ func describe(path string) (file *dumpFile, err error) {
 	return &dumpFile{path: path, etag: `"` + hex.EncodeToString(sum.Sum(nil)) + `"`}, nil
 }
 
-// ServeFile makes a file the dump of a database, whatever is in its tables:
-// for dumps too large to be made of rows.
+// ServeFile makes a file the dump of a database, whatever is in its tables: for
+// dumps too large to be made of rows. The file is read once, and must not change
+// any more.
 func (s *Server) ServeFile(name, path string) error {
 	d := s.find(name, true)
 	if d == nil {
@@ -177,9 +179,13 @@ func (s *Server) ServeFile(name, path string) error {
 	if err != nil {
 		return err
 	}
+	file, err := describe(absolute)
+	if err != nil {
+		return err
+	}
 	d.lock.Lock()
 	defer d.lock.Unlock()
-	d.static = absolute
+	d.static = file
 	return nil
 }
 

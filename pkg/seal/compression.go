@@ -84,9 +84,7 @@ func (c Compression) compressor(dst io.Writer) (io.WriteCloser, error) {
 	case Gzip:
 		return gzip.NewWriterLevel(dst, gzipLevel)
 	case Zstd:
-		// One goroutine: concurrency comes from several databases at once,
-		// and memory must not grow with the number of cores.
-		return zstd.NewWriter(dst, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true))
+		return newFrames(dst)
 	}
 	return nil, fmt.Errorf("unknown compression %q", string(c))
 }
