@@ -155,7 +155,7 @@ func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options
 		Packing: seal.Packing{Compression: cfg.Backup.Compression, Recipients: cfg.Backup.Recipients},
 		Host:    a.host.name, Process: a.host.pid, Alive: a.host.alive,
 		Tool: "patina " + buildVersion(), Version: buildVersion(),
-		Now: a.host.now, NewRunID: a.host.newRunID, Log: log,
+		Now: a.host.now, NewRunID: a.host.newRunID, Log: log, Pause: a.host.pause,
 	}
 }
 
@@ -175,6 +175,7 @@ func (a *app) openD1(ctx context.Context, cfg *config.Config, log *slog.Logger) 
 	client, err := d1.New(d1.Options{
 		BaseURL: cfg.Cloudflare.APIBaseURL, AccountID: account, Token: token,
 		UserAgent: a.userAgent(), Now: a.host.now, Log: log,
+		Transport: a.host.network, DownloadTransport: a.host.network,
 	})
 	if err != nil {
 		return nil, fault.Wrap(fault.Usage, "patina config check", err)
@@ -209,7 +210,7 @@ func (a *app) openStore(ctx context.Context, cfg *config.Config, log *slog.Logge
 func (a *app) openS3(ctx context.Context, cfg *config.Config, at config.StoreURL, log *slog.Logger) (store.Store, error) {
 	opts := s3store.Options{
 		Endpoint: at.Endpoint, Region: at.Region, Bucket: at.Bucket, Prefix: cfg.Store.Prefix,
-		UserAgent: a.userAgent(), Now: a.host.now, Log: log,
+		UserAgent: a.userAgent(), Now: a.host.now, Log: log, Transport: a.host.network,
 	}
 	if at.Kind == config.StoreR2 && opts.Endpoint == "" {
 		account, err := cfg.Cloudflare.Account()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -44,12 +45,21 @@ func (a *app) showBackup(r engine.BackupResult, kinds []fault.Kind) error {
 	}
 	a.printWarnings(r.Warnings)
 	if r.CatalogErr != nil {
-		fmt.Fprintln(a.host.err, "patina: error: every backup is safe in the bucket, but the catalogue was not written:", oneLine(r.CatalogErr))
+		fmt.Fprintln(a.host.err, "patina: error: "+uncatalogued(r)+":", oneLine(r.CatalogErr))
 		for _, hint := range fault.Hints(r.CatalogErr) {
 			fmt.Fprintln(a.host.err, "patina: hint:", hint)
 		}
 	}
 	return nil
+}
+
+// uncatalogued says that the catalogue was not written, and that this is all
+// that went wrong where it is.
+func uncatalogued(r engine.BackupResult) string {
+	if r.Successful() < len(r.Databases) {
+		return "the catalogue was not written"
+	}
+	return "every backup is safe in the bucket, but the catalogue was not written"
 }
 
 // loud says whether a person watches who was not told to be spared.
@@ -77,14 +87,31 @@ func printSummary(w io.Writer, r engine.BackupResult) {
 			fmt.Fprintf(w, "- %s: %s\n", d.Database.Name, oneLine(d.Err))
 		}
 	}
+	for _, hint := range nextSteps(r) {
+		fmt.Fprintf(w, "patina: hint: %s\n", hint)
+	}
+}
+
+// nextSteps are the hints of the first failure, since failures of one run mostly
+// have one cause, or else the command that takes what is missing.
+func nextSteps(r engine.BackupResult) []string {
+	var missing []string
 	for _, d := range r.Databases {
 		if d.Err == nil {
 			continue
 		}
-		for _, hint := range fault.Hints(d.Err) {
-			fmt.Fprintf(w, "patina: hint: %s\n", hint)
+		if hints := fault.Hints(d.Err); len(hints) > 0 && len(missing) == 0 {
+			return hints
 		}
-		break // one hint: failures of one run mostly have one cause
+		missing = append(missing, d.Database.Name)
+	}
+	switch {
+	case len(missing) == 0:
+		return nil
+	case r.Job.IsNight():
+		return []string{"patina backup --trigger schedule"}
+	default:
+		return []string{"patina backup " + strings.Join(missing, " ")}
 	}
 }
 

@@ -67,6 +67,17 @@ type signalError struct{ signal os.Signal }
 // Error names the signal.
 func (e *signalError) Error() string { return "interrupted by signal: " + e.signal.String() }
 
+// withSignal names the signal in the error of what it ended, which may tell no
+// more than that its context is over.
+func withSignal(ctx context.Context, err error) error {
+	var by, told *signalError
+	var printed *kindsError
+	if !errors.Is(err, context.Canceled) || !errors.As(context.Cause(ctx), &by) || errors.As(err, &told) || errors.As(err, &printed) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", by, err)
+}
+
 // kindsOf are the faults of a run's error and of the signal that ended it.
 func kindsOf(ctx context.Context, err error) []fault.Kind {
 	var several *kindsError

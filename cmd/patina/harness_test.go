@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,10 @@ type installation struct {
 	runs   atomic.Int32
 	// terminal makes the streams look like a person's.
 	terminal bool
+	// state is the folder of a sandboxed installation's bucket and catalogue.
+	state string
+	// network carries HTTP requests; nil means the real one.
+	network http.RoundTripper
 }
 
 // outcome is what a command left behind.
@@ -65,7 +70,7 @@ func (i *installation) host(out, errs io.Writer) host {
 		outTerminal: i.terminal, errTerminal: i.terminal,
 		lookupEnv: func(name string) (string, bool) { v, ok := i.env[name]; return v, ok },
 		environ:   func() []string { return nil },
-		home:      i.dir, name: "test-host", pid: os.Getpid(),
+		home:      i.dir, name: "test-host", pid: os.Getpid(), network: i.network,
 		now: func() time.Time { return at.Add(time.Since(begun)) },
 		newRunID: func() backup.RunID {
 			return backup.RunID(fmt.Sprintf("%04x", 0xa000+i.runs.Add(1)))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -30,4 +31,10 @@ type host struct {
 	// test that kills the process at a named call; nil leaves the store as it
 	// is.
 	wrapStore func(store.Store) store.Store
+	// pause is how long to wait before another try of a database, given how many
+	// failed; nil leaves that to the engine.
+	pause func(failed int) time.Duration
+	// network carries all HTTP requests, such as a test's connections in
+	// memory; nil means that each client has connections of its own.
+	network http.RoundTripper
 }

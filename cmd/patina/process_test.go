@@ -33,6 +33,8 @@ const (
 	signalVariable  = "PATINA_TEST_SIGNAL"
 	// stepsVariable names a file that gets a line for each step of the store.
 	stepsVariable = "PATINA_TEST_STEPS"
+	// hangVariable, if not empty, has the call at the point never end.
+	hangVariable = "PATINA_TEST_HANG"
 )
 
 // A point is a moment in the program's dealings with its store: "before CALL
@@ -118,6 +120,9 @@ func (t *trap) spring() {
 			signal.Notify(resumed, syscall.SIGCONT)
 		}
 		_ = syscall.Kill(os.Getpid(), t.signal)
+		if os.Getenv(hangVariable) != "" {
+			time.Sleep(time.Hour) // until another signal ends it
+		}
 		switch t.signal {
 		case syscall.SIGKILL:
 			time.Sleep(time.Hour) // dead before it ends

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/AutumnsGrove/patina/pkg/catalog/catalogtest/pgtest"
 	"github.com/AutumnsGrove/patina/pkg/sandbox"
 	"github.com/AutumnsGrove/patina/pkg/sandbox/conformance/workerdtest"
@@ -79,6 +81,15 @@ func TestEverythingReal(t *testing.T) {
 		t.Errorf("storage is %+v", status.Storage)
 	}
 
+	// An empty Postgres is filled from the bucket alone.
+	i.env["PATINA_CATALOG_URL"] = pgtest.New(t)
+	i.patina(0, "catalog", "rebuild")
+	rebuilt := decode[statusJSON](t, i.patina(0, "status", "-o", "json").stdout)
+	if diff := cmp.Diff(status.Jobs, rebuilt.Jobs); diff != "" || len(status.Jobs) != 2 {
+		t.Errorf("%d jobs (-before +rebuilt):\n%s", len(status.Jobs), diff)
+	}
+	delete(i.env, "PATINA_CATALOG_URL")
+
 	if met := flaky.refused.Load(); met < 4 {
 		t.Errorf("the API refused only %d calls: the test has not shown that refusals are borne", met)
 	}
@@ -88,7 +99,7 @@ func TestEverythingReal(t *testing.T) {
 	i.patina(12, "backup")
 	delete(i.env, "PATINA_CLOUDFLARE_API_TOKEN")
 	i.env["PATINA_STORE_SECRET_ACCESS_KEY"] = "s3-secret-wrong"
-	refused := i.patina(1, "backup", "groveauth")
+	refused := i.patina(12, "backup", "groveauth")
 	if !strings.Contains(refused.stderr, "Databases: 0/1 successful") {
 		t.Errorf("a store that refuses is told as:\n%s", refused.stderr)
 	}

@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, h host) int {
 	root.SetIn(h.in)
 	root.SetOut(h.out)
 	root.SetErr(h.err)
-	err := root.ExecuteContext(ctx)
+	err := withSignal(ctx, root.ExecuteContext(ctx))
 	kinds := kindsOf(ctx, err)
 	a.printError(err, kinds)
 	return exitStatus(kinds)

@@ -77,6 +77,13 @@ func scriptedPatina() {
 		panic(err)
 	}
 	h.out, h.err = io.MultiWriter(h.out, record), io.MultiWriter(h.err, record)
+	if limits := os.Getenv(limitsVariable); limits != "" {
+		// What a process runs out of does not come back while it waits.
+		h.pause = func(int) time.Duration { return time.Millisecond }
+		if err := setLimits(limits); err != nil {
+			panic(err)
+		}
+	}
 	mainWith(h)
 }
 

@@ -38,6 +38,7 @@ func sandboxed(t *testing.T, names ...string) (*installation, *sandbox.Server) {
 		config += "  - " + name + "\n"
 	}
 	i := install(t, config)
+	i.state = dir
 	i.env["CLOUDFLARE_API_BASE_URL"] = listening.BaseURL
 	i.env["CLOUDFLARE_ACCOUNT_ID"] = scriptAccount
 	i.env["CLOUDFLARE_API_TOKEN"] = scriptToken

@@ -239,3 +239,26 @@ func IsEndKey(key string) bool {
 func IsRecordKey(key string) bool {
 	return strings.HasPrefix(key, RecordsPrefix) && strings.HasSuffix(key, ".json")
 }
+
+// RunName is the place of a run's records in the bucket.
+type RunName struct {
+	Day   time.Time
+	JobID string
+	RunID RunID
+}
+
+// ParseRunKey reads the key of a begin or an end record. The second result says
+// which: true for an end. The error wraps ErrKey for any other key.
+func ParseRunKey(key string) (RunName, bool, error) {
+	rest, ok := strings.CutPrefix(key, JobsPrefix)
+	day, file, cut := strings.Cut(rest, "/")
+	at, err := time.Parse(dayLayout, day)
+	if !ok || !cut || err != nil {
+		return RunName{}, false, fmt.Errorf("%q: %w", key, ErrKey)
+	}
+	parts := strings.Split(file, ".")
+	if len(parts) != 4 || parts[0] == "" || !isRunID(parts[1]) || parts[3] != "json" || parts[2] != "begin" && parts[2] != "end" {
+		return RunName{}, false, fmt.Errorf("%q: %w", key, ErrKey)
+	}
+	return RunName{Day: at, JobID: parts[0], RunID: RunID(parts[1])}, parts[2] == "end", nil
+}

@@ -182,3 +182,23 @@ func TestParseTrigger(t *testing.T) {
 		t.Error("cron is taken for a trigger")
 	}
 }
+
+func TestRunKeysAreRead(t *testing.T) {
+	t.Parallel()
+	job := backup.NightJob(time.Date(2024, 12, 8, 3, 0, 0, 0, time.UTC))
+	want := backup.RunName{Day: job.Day, JobID: job.ID, RunID: "7f3a"}
+	for key, isEnd := range map[string]bool{backup.BeginKey(job, "7f3a"): false, backup.EndKey(job, "7f3a"): true} {
+		if got, end, err := backup.ParseRunKey(key); err != nil || got != want || end != isEnd {
+			t.Errorf("ParseRunKey(%q) = %+v, %t, %v", key, got, end, err)
+		}
+	}
+	for _, key := range []string{
+		"", "jobs/", "jobs/2024-12-08", "jobs/2024-12-08/x.7f3a.json", "jobs/2024-12-08/x.7f3a.middle.json",
+		"jobs/2024-12-08/.7f3a.end.json", "jobs/2024-13-08/x.7f3a.end.json", "daily/2024-12-08/x.7f3a.end.json",
+		"jobs/2024-12-08/x.RUN1.end.json", "jobs/2024-12-08/x.7f3a.end.json.part",
+	} {
+		if got, _, err := backup.ParseRunKey(key); !errors.Is(err, backup.ErrKey) {
+			t.Errorf("ParseRunKey(%q) = %+v, %v", key, got, err)
+		}
+	}
+}

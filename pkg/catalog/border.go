@@ -55,6 +55,30 @@ func CheckBegin(job backup.Job, run backup.Run) error {
 	return CheckName("run id", string(run.ID))
 }
 
+// CheckRestore returns an error if what was learned of a job cannot be kept.
+func CheckRestore(job Job) error {
+	for _, run := range job.Runs {
+		if err := CheckBegin(job.Job, run.Run); err != nil {
+			return err
+		}
+		if run.Status == RunRunning {
+			return fmt.Errorf("%w: run %q is restored as %q", ErrStep, run.ID, run.Status)
+		}
+		if err := CheckRunStep(RunRunning, run.Status); err != nil {
+			return err
+		}
+	}
+	for _, row := range job.Backups {
+		if row.Status.Unfinished() {
+			return fmt.Errorf("%w: database %q is restored as %q", ErrStep, row.Database, row.Status)
+		}
+		if err := CheckBackupStep("", row.Status); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Clean is a row as a catalogue keeps it, or an error if it cannot be kept.
 func (b Backup) Clean() (Backup, error) {
 	if err := CheckName("database name", b.Database); err != nil {

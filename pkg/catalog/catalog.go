@@ -69,8 +69,9 @@ type Journal interface {
 	// was written as lost may go on beating, but stays lost until it ends.
 	Heartbeat(ctx context.Context, jobID string, run backup.RunID) error
 
-	// EndRun must record how the run ended, and when by the catalogue's clock
-	// (but never before it began). Rows of the run that are pending or running
+	// EndRun must record how the run ended, and when: by its own account, or
+	// else by the catalogue's clock, but never before it began. It is a sign of
+	// life. Rows of the run that are pending or running
 	// become interrupted, and runs not heard of for DeadAfter lost. When no
 	// other run of the job is alive, the job takes its Outcome. The same end
 	// told again changes nothing but exit code and message; RunRunning and
@@ -83,6 +84,15 @@ type Journal interface {
 	// is an error wrapping ErrStep; a job or run that is not there is
 	// ErrNotFound.
 	SetBackup(ctx context.Context, row Backup) error
+
+	// Restore must write into the catalogue what was learned elsewhere of a job:
+	// its runs, and the rows of its databases. It never takes back what is
+	// there: a run that ended stays as it is, one that lives is left alone with
+	// its rows, and a row moves only as states.go allows. A run that is not
+	// known to have ended is given as RunLost. The job takes its Outcome where
+	// no run of it lives. It says whether anything was changed; the same told
+	// again changes nothing. A row of a run that is in neither is ErrNotFound.
+	Restore(ctx context.Context, job Job) (bool, error)
 
 	// Jobs must return the jobs that the filter asks for, newest first by
 	// StartedAt and then id, with their runs by StartedAt and their backups by
@@ -105,6 +115,8 @@ const (
 // RunEnd is how a run ended.
 type RunEnd struct {
 	Status RunStatus
+	// At is when it ended; zero means now, by the catalogue's clock.
+	At time.Time
 	// ExitCode is what the process is about to return.
 	ExitCode int
 	// Message is the run's first error, in words; may be empty.

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -59,13 +60,96 @@ func (j *Job) End(id backup.RunID, end RunEnd, now time.Time) error {
 	if again {
 		return nil
 	}
-	run.EndedAt = latest(Cut(now), run.StartedAt)
+	if end.At.IsZero() {
+		end.At = now
+	}
+	run.EndedAt = latest(Cut(end.At), run.StartedAt)
+	run.HeartbeatAt = run.EndedAt // the last that was heard of it
 	interrupt(j.Backups, *run)
 	j.sweep(now)
 	if j.alive() {
 		return nil
 	}
 	return j.settle(end.Status)
+}
+
+// Restore changes a job by what was learned of it elsewhere: Journal.Restore. The
+// zero Job is one that is not in the catalogue yet.
+func (j *Job) Restore(from Job, now time.Time) error {
+	if j.Status == "" {
+		*j = Job{Job: from.Job, Kind: from.Kind, Status: JobRunning, StartedAt: Cut(from.StartedAt)}
+		j.Reason, j.Night, j.Day = Prose(from.Reason), Cut(from.Night), backup.DayOf(from.Day)
+	}
+	for _, run := range from.Runs {
+		j.restoreRun(run)
+	}
+	for _, row := range from.Backups {
+		if err := j.restoreRow(row, now); err != nil {
+			return err
+		}
+	}
+	if len(j.Runs) == 0 {
+		return fmt.Errorf("%w: any run of job %q", ErrNotFound, j.ID)
+	}
+	slices.SortFunc(j.Runs, func(a, b Run) int { return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(j.Backups, func(a, b Backup) int { return cmp.Compare(a.Database, b.Database) })
+	for _, run := range j.Runs {
+		if run.StartedAt.Before(j.StartedAt) {
+			j.StartedAt = run.StartedAt
+		}
+		if run.Status == RunRunning {
+			return nil // it will settle the job, or be found lost
+		}
+	}
+	j.Status, j.EndedAt = Outcome(j.Backups, j.lastWord()), time.Time{}
+	for _, run := range j.Runs {
+		j.EndedAt = latest(j.EndedAt, run.EndedAt)
+	}
+	return nil
+}
+
+// restoreRun adds a run, or how one ended that was not known to have ended.
+func (j *Job) restoreRun(run Run) {
+	run.JobID, run.StartedAt = j.ID, Cut(run.StartedAt)
+	run.Host, run.Version, run.Message = Prose(run.Host), Prose(run.Version), Prose(run.Message)
+	run.EndedAt = latest(Cut(run.EndedAt), run.StartedAt)
+	run.HeartbeatAt = run.EndedAt
+	i, found := j.run(run.ID)
+	switch {
+	case !found:
+		j.Runs = append(j.Runs, run)
+	case run.Status != RunLost && CheckRunStep(j.Runs[i].Status, run.Status) == nil && j.Runs[i].Status != run.Status:
+		j.Runs[i] = run
+	}
+}
+
+// restoreRow adds the row of a database, or moves it on.
+func (j *Job) restoreRow(row Backup, now time.Time) error {
+	row, err := row.Clean()
+	if err != nil {
+		return err
+	}
+	row.JobID = j.ID
+	if _, found := j.run(row.RunID); !found {
+		return fmt.Errorf("%w: run %q of job %q", ErrNotFound, row.RunID, j.ID)
+	}
+	i := slices.IndexFunc(j.Backups, func(b Backup) bool { return b.Database == row.Database })
+	if i < 0 {
+		j.Backups = append(j.Backups, row)
+		return nil
+	}
+	old := j.Backups[i]
+	if holder, found := j.run(old.RunID); found && j.Runs[holder].lives(now) && old.Status.Unfinished() {
+		return nil
+	}
+	if old.Status != row.Status && CheckBackupStep(old.Status, row.Status) == nil {
+		j.Backups[i] = row
+	}
+	return nil
+}
+
+func (r Run) lives(now time.Time) bool {
+	return r.Status == RunRunning && now.Sub(r.HeartbeatAt) <= DeadAfter
 }
 
 // settle gives a job on which nobody is at work the status that it earned.

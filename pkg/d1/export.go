@@ -188,12 +188,17 @@ func pollDelay(n int) time.Duration {
 // answers with a state or a failure that another request would not cure.
 func (x *exporter) ask(ctx context.Context, bookmark string) (exportJSON, error) {
 	failures, waits := 0, 0
+	var last *Error
 	for {
 		state, err := x.request(ctx, bookmark)
 		var failed *Error
-		if err == nil || !errors.As(err, &failed) {
-			return state, err
+		if err == nil {
+			return state, nil
 		}
+		if !errors.As(err, &failed) {
+			return state, after(err, last)
+		}
+		last = failed
 		var delay time.Duration
 		switch {
 		case failed.gone, failed.Class == ClassGiveUp, failed.Class == ClassUnauthorized:
@@ -212,7 +217,7 @@ func (x *exporter) ask(ctx context.Context, bookmark string) (exportJSON, error)
 			}
 		}
 		if err := sleep(ctx, delay); err != nil {
-			return exportJSON{}, fmt.Errorf("%s: %w; the last error was: %s", opExport, err, failed.Error())
+			return exportJSON{}, after(fmt.Errorf("%s: %w", opExport, err), failed)
 		}
 	}
 }

@@ -26,12 +26,17 @@ const (
 // do makes a call, again where that is safe and may help.
 func (c *Client) do(ctx context.Context, cl call) (envelope, error) {
 	failures, waits := 0, 0
+	var last *Error
 	for {
 		env, err := c.attempt(ctx, cl)
 		var failed *Error
-		if err == nil || !errors.As(err, &failed) {
-			return env, err
+		if err == nil {
+			return env, nil
 		}
+		if !errors.As(err, &failed) {
+			return env, after(err, last)
+		}
+		last = failed
 		var delay time.Duration
 		switch {
 		case cl.once && !failed.untouched, failed.Class == ClassGiveUp, failed.Class == ClassUnauthorized:
@@ -48,9 +53,18 @@ func (c *Client) do(ctx context.Context, cl call) (envelope, error) {
 			delay = max(backoff(failures-1), failed.RetryAfter)
 		}
 		if err := sleep(ctx, delay); err != nil {
-			return env, fmt.Errorf("%w; the last error was: %s", err, failed.Error())
+			return env, after(err, failed)
 		}
 	}
+}
+
+// after is the error of a call whose context ended, with what it had met before
+// that, if anything: nobody can act on the end of a wait alone.
+func after(err error, last *Error) error {
+	if last == nil {
+		return err
+	}
+	return fmt.Errorf("%w; the last error was: %s", err, last.Error())
 }
 
 // backoff is the wait before try n+1, doubling from firstDelay to maxDelay,

@@ -176,14 +176,18 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 			return BackupResult{}, err
 		}
 		if finished {
-			return r.idle(), nil
+			return r.idle(ctx), nil
 		}
 	}
-	if err := r.plan(ctx); err != nil {
+	// A refusal for the request budget's sake is waited out for as long as the
+	// context allows, so something must end it.
+	planning, cancel := context.WithTimeoutCause(ctx, e.opts.Deadline, &deadlineError{e.opts.Deadline})
+	defer cancel()
+	if err := r.plan(planning); err != nil {
 		return BackupResult{}, err
 	}
 	if req.DryRun {
-		r.sizeUp(ctx)
+		r.sizeUp(planning)
 		return r.result(catalog.RunSucceeded), nil
 	}
 	if !r.settled() || r.failed() {
@@ -194,7 +198,7 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 		return BackupResult{}, err
 	}
 	if told {
-		return r.idle(), nil
+		return r.idle(ctx), nil
 	}
 	// A run died between its last manifest and its end: nothing is left to do
 	// but to say so.

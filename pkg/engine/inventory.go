@@ -310,6 +310,23 @@ func (e *Engine) putDocument(ctx context.Context, key string, body []byte) (stor
 // cleanUpTime bounds what must still be written when a run was interrupted.
 const cleanUpTime = time.Minute
 
+// publishGrace is how long a dump that is stored is still published when the
+// work was ended: that takes one small write, and taking it back takes more.
+const publishGrace = 20 * time.Second
+
+// outlive is a context that ends when ctx has been over for a while.
+func outlive(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(grace, cancel)
+		context.AfterFunc(longer, func() { timer.Stop() })
+	})
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
 // afterwards is a context for clean-up: it does not end with the work's.
 func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)

@@ -41,15 +41,24 @@ func (r *backupRun) try(ctx context.Context, t *task) error {
 			return err
 		}
 	}
+	ctx, cancel := outlive(ctx, publishGrace)
+	defer cancel()
 	return r.publish(ctx, t, at, m)
 }
 
+// locateTime bounds the question where a database runs: one request that hangs,
+// and another.
+const locateTime = 90 * time.Second
+
 // locate asks D1 where the database runs, which its listing does not tell. A
-// restore into the same region wants to know; a backup is not given up for it.
+// restore into the same region wants to know; a backup is neither given up nor
+// held up for it.
 func (r *backupRun) locate(ctx context.Context, t *task) {
 	if t.database.Region != "" {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, locateTime)
+	defer cancel()
 	db, err := r.e.opts.D1.Get(ctx, t.database.ID)
 	if err != nil {
 		r.e.opts.Log.Info("region is not known", "database", t.database.Name, "error", err)
@@ -112,8 +121,13 @@ func (r *backupRun) publish(ctx context.Context, t *task, at time.Time, m manife
 		name.Suffix = ""
 		// Looking once more before publishing spares a second backup of one
 		// night where the store keeps no conditions.
-		if done, err := r.findNight(ctx, t); done || err != nil {
-			return r.discard(ctx, t, m, err)
+		done, err := r.findNight(ctx, t)
+		if err != nil {
+			// No manifest was begun, so none can turn up that needs it.
+			return r.withdraw(ctx, m, err)
+		}
+		if done {
+			return r.discard(ctx, t, m)
 		}
 	}
 	for {
@@ -158,20 +172,31 @@ func (r *backupRun) contest(ctx context.Context, t *task, name backup.Name, m ma
 	}
 	r.found(t, name.Manifest(), existing, body)
 	// Not this very backup's object, which discard leaves alone.
-	return true, r.discard(ctx, t, m, nil)
+	return true, r.discard(ctx, t, m)
 }
 
 // discard removes the object of a backup that is not needed, because another
 // run's stands for the same night. An object that a manifest names is never
 // touched.
-func (r *backupRun) discard(ctx context.Context, t *task, m manifest.Backup, cause error) error {
-	if cause != nil || t.manifest == nil || t.manifest.Object.Key == m.Object.Key {
-		return cause
+func (r *backupRun) discard(ctx context.Context, t *task, m manifest.Backup) error {
+	if t.manifest == nil || t.manifest.Object.Key == m.Object.Key {
+		return nil
 	}
 	if err := r.e.opts.Store.Delete(ctx, m.Object.Key); err != nil {
 		r.warn(fmt.Errorf("remove the second dump of %s: %w", t.database.Name, err))
 	}
 	return nil
+}
+
+// withdraw removes the object of a try that ends with cause before it began to
+// publish, also when ctx has ended.
+func (r *backupRun) withdraw(ctx context.Context, m manifest.Backup, cause error) error {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
+	if err := r.e.opts.Store.Delete(ctx, m.Object.Key); err != nil {
+		return fmt.Errorf("%w (and its dump %s remains: %w)", cause, m.Object.Key, err)
+	}
+	return cause
 }
 
 // confirm reads the object's identity once more, now that the manifest stands:

@@ -104,7 +104,8 @@ func (r *backupRun) failed() bool {
 }
 
 // idle is the result of a run that found its night done.
-func (r *backupRun) idle() BackupResult {
+func (r *backupRun) idle(ctx context.Context) BackupResult {
+	r.catchUp(ctx)
 	result := r.result(catalog.RunSucceeded)
 	// Nothing was to be written, so nothing is missing from the catalogue.
 	result.Idle, result.CatalogErr = true, nil
@@ -190,12 +191,13 @@ func (r *backupRun) conclude(ctx context.Context) BackupResult {
 	for _, t := range r.tasks {
 		r.record(after, t)
 	}
-	r.log.end(after, r.job, r.run.ID, catalog.RunEnd{Status: status, Message: r.firstError()})
+	r.log.end(after, r.job, r.run.ID, catalog.RunEnd{Status: status, At: result.EndedAt, Message: r.firstError()})
 	// The end record comes last: where it stands, no later run looks for what
 	// this one may have left unsaid.
-	if err := r.writeEnd(after, status); err != nil {
+	if err := r.writeEnd(after, status, result.EndedAt); err != nil {
 		r.warn(fmt.Errorf("write the end record: %w", err))
 	}
+	r.catchUp(after)
 	result.CatalogErr, result.Warnings = r.log.Err(), r.warnings
 	return result
 }
@@ -263,17 +265,12 @@ func (r *backupRun) status(ctx context.Context) catalog.RunStatus {
 	}
 }
 
-func (r *backupRun) writeEnd(ctx context.Context, status catalog.RunStatus) error {
-	end := manifest.End{Job: r.job, Run: r.run, EndedAt: r.now(), Status: string(r.endStatus(status)), Only: r.req.Names}
+func (r *backupRun) writeEnd(ctx context.Context, status catalog.RunStatus, at time.Time) error {
+	end := manifest.End{
+		Job: r.job, Run: r.run, EndedAt: at, Status: string(r.endStatus(status)), Message: r.firstError(), Only: r.req.Names,
+	}
 	for _, t := range r.tasks {
-		res := manifest.Result{
-			Database: t.database.Name, DatabaseID: t.database.ID, Status: string(t.outcome),
-			Attempts: t.attempts, Manifest: t.written,
-		}
-		if t.err != nil {
-			res.Error = t.err.Error()
-		}
-		end.Results = append(end.Results, res)
+		end.Results = append(end.Results, r.resultOf(t))
 	}
 	body, err := manifest.Encode(end)
 	if err != nil {
@@ -281,6 +278,17 @@ func (r *backupRun) writeEnd(ctx context.Context, status catalog.RunStatus) erro
 	}
 	_, err = r.e.putDocument(ctx, backup.EndKey(r.job, r.run.ID), body)
 	return err
+}
+
+// resultOf tells in the end record what the catalogue's row tells, so that the
+// row can be had from the bucket.
+func (r *backupRun) resultOf(t *task) manifest.Result {
+	row := r.row(t)
+	return manifest.Result{
+		Database: row.Database, DatabaseID: row.DatabaseID, Status: string(t.outcome), Error: row.Error, Attempts: row.Attempts,
+		ManifestKey: row.ManifestKey, RunID: row.RunID, PlainBytes: row.PlainBytes, StoredBytes: row.StoredBytes,
+		StartedAt: row.StartedAt, EndedAt: row.EndedAt, Manifest: t.written,
+	}
 }
 
 // endStatus keeps a night that another host still works on from being recorded
@@ -298,6 +306,11 @@ func (r *backupRun) record(ctx context.Context, t *task) {
 	if t.outcome == OutcomeElsewhere {
 		return // the row is the other host's
 	}
+	r.log.set(ctx, r.row(t), r.run.ID)
+}
+
+// row is the catalogue's row of a task as it is now.
+func (r *backupRun) row(t *task) catalog.Backup {
 	row := catalog.Backup{
 		JobID: r.job.ID, RunID: r.run.ID, Database: t.database.Name, DatabaseID: t.database.ID,
 		Status: rowStatus(t), Attempts: t.attempts, ManifestKey: t.manifestKey,
@@ -314,7 +327,7 @@ func (r *backupRun) record(ctx context.Context, t *task) {
 		// The row is about the run that published, not the one that found it.
 		row.Attempts, row.StartedAt, row.EndedAt = t.manifest.Export.Attempts, t.manifest.StartedAt, t.manifest.EndedAt
 	}
-	r.log.set(ctx, row, r.run.ID)
+	return row
 }
 
 func rowStatus(t *task) catalog.BackupStatus {

@@ -135,7 +135,7 @@ func (r *backupRun) produce(ctx context.Context, t *task, body io.Reader, dst io
 		return err
 	}
 	if err := filter.Finish(); err != nil {
-		return fmt.Errorf("the dump is not whole: %w", err)
+		return fmt.Errorf("the downloaded dump is not whole: %w", err)
 	}
 	if err := packer.Close(); err != nil {
 		return fmt.Errorf("pack: %w", err)

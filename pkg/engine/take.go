@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -191,6 +192,7 @@ func (r *backupRun) take(ctx context.Context, t *task, tries int) {
 	}
 	if t.outcome == OutcomeFailed && errors.Is(ctx.Err(), context.Canceled) {
 		t.outcome, t.again = OutcomeInterrupted, false
+		t.err = fmt.Errorf("interrupted: %w", t.err)
 	}
 	after, cancelAfter := afterwards(ctx)
 	defer cancelAfter()
@@ -203,7 +205,9 @@ func (r *backupRun) take(ctx context.Context, t *task, tries int) {
 func (r *backupRun) explain(ctx context.Context, err error) error {
 	var deadline *deadlineError
 	if errors.As(context.Cause(ctx), &deadline) {
-		return fmt.Errorf("%w; the last error was: %s", deadline, err.Error())
+		// What the deadline ended may say so too; once is enough.
+		last := strings.ReplaceAll(err.Error(), ": "+deadline.Error(), "")
+		return fmt.Errorf("%w; the last error was: %s", deadline, last)
 	}
 	if errors.Is(err, d1.ErrSilence) {
 		return &silenceError{limit: r.e.opts.ExportTimeout, err: err}

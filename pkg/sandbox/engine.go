@@ -149,18 +149,20 @@ func (d *database) inTransaction(ctx context.Context, f func() error) error {
 		return err
 	}
 	if err := f(); err != nil {
-		return errors.Join(err, d.control(context.WithoutCancel(ctx), "ROLLBACK"))
+		return errors.Join(err, d.control(ctx, "ROLLBACK"))
 	}
 	if err := d.control(ctx, "COMMIT"); err != nil {
-		return errors.Join(err, d.control(context.WithoutCancel(ctx), "ROLLBACK"))
+		return errors.Join(err, d.control(ctx, "ROLLBACK"))
 	}
 	return nil
 }
 
+// control runs the sandbox's own BEGIN, COMMIT or ROLLBACK. It does not end with
+// ctx: a client that goes away meanwhile must not leave a transaction open.
 func (d *database) control(ctx context.Context, statement string) error {
 	d.own.Store(true)
 	defer d.own.Store(false)
-	_, err := d.conn.ExecContext(ctx, statement)
+	_, err := d.conn.ExecContext(context.WithoutCancel(ctx), statement)
 	return err
 }
 

@@ -39,6 +39,7 @@ func Run(t *testing.T, newBench func(t *testing.T) Bench) {
 		"concurrency": concurrencyTests(),
 		"values":      valueTests(),
 		"handle":      handleTests(),
+		"restore":     restoreTests(),
 	}
 	for topic, tests := range topics {
 		if len(tests) == 0 {

@@ -138,37 +138,54 @@ func save(ctx context.Context, tx *sql.Tx, before, after catalog.Job) error {
 	if err := saveJob(ctx, tx, before, after); err != nil {
 		return err
 	}
-	for i, run := range after.Runs {
-		if i < len(before.Runs) && before.Runs[i] == run {
+	for _, run := range after.Runs {
+		if slices.Contains(before.Runs, run) {
 			continue
 		}
 		if err := saveRun(ctx, tx, run); err != nil {
 			return err
 		}
 	}
-	const interrupt = `UPDATE backups SET status = ?, ended_at = ? WHERE job_id = ? AND database_name = ?`
-	for i, b := range after.Backups {
-		if before.Backups[i] == b {
+	for _, b := range after.Backups {
+		if slices.Contains(before.Backups, b) {
 			continue
 		}
-		if _, err := tx.ExecContext(ctx, interrupt, b.Status, moment(b.EndedAt), b.JobID, b.Database); err != nil {
+		if err := saveBackup(ctx, tx, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// saveBackup writes the row of one database, whether it is there or not.
+func saveBackup(ctx context.Context, tx *sql.Tx, b catalog.Backup) error {
+	const write = `INSERT INTO backups (
+			job_id, run_id, database_name, database_id, status, attempts, error,
+			manifest_key, plain_bytes, stored_bytes, started_at, ended_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (job_id, database_name) DO UPDATE SET
+			run_id = excluded.run_id, database_id = excluded.database_id,
+			status = excluded.status, attempts = excluded.attempts, error = excluded.error,
+			manifest_key = excluded.manifest_key, plain_bytes = excluded.plain_bytes,
+			stored_bytes = excluded.stored_bytes, started_at = excluded.started_at,
+			ended_at = excluded.ended_at`
+	_, err := tx.ExecContext(ctx, write,
+		b.JobID, b.RunID, b.Database, b.DatabaseID, b.Status, b.Attempts, b.Error,
+		b.ManifestKey, b.PlainBytes, b.StoredBytes, moment(b.StartedAt), moment(b.EndedAt))
+	return err
+}
+
 func saveJob(ctx context.Context, tx *sql.Tx, before, after catalog.Job) error {
 	const insert = `INSERT INTO jobs (id, kind, trigger, reason, night_at, day, status, started_at, ended_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	const update = `UPDATE jobs SET status = ?, ended_at = ? WHERE id = ?`
+	const update = `UPDATE jobs SET status = ?, started_at = ?, ended_at = ? WHERE id = ?`
 	var err error
 	if before.Status == "" {
 		_, err = tx.ExecContext(ctx, insert, after.ID, after.Kind, after.Trigger, after.Reason,
 			moment(after.Night), day(after.Day), after.Status, moment(after.StartedAt), moment(after.EndedAt))
 		return err
 	}
-	_, err = tx.ExecContext(ctx, update, after.Status, moment(after.EndedAt), after.ID)
+	_, err = tx.ExecContext(ctx, update, after.Status, moment(after.StartedAt), moment(after.EndedAt), after.ID)
 	return err
 }
 
@@ -177,7 +194,7 @@ func saveRun(ctx context.Context, tx *sql.Tx, r catalog.Run) error {
 			job_id, id, host, process, version, status, started_at, heartbeat_at, ended_at, exit_code, message)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (job_id, id) DO UPDATE SET
-			status = excluded.status, ended_at = excluded.ended_at,
+			status = excluded.status, heartbeat_at = excluded.heartbeat_at, ended_at = excluded.ended_at,
 			exit_code = excluded.exit_code, message = excluded.message`
 	_, err := tx.ExecContext(ctx, write, r.JobID, r.ID, r.Host, r.Process, r.Version, r.Status,
 		moment(r.StartedAt), moment(r.HeartbeatAt), moment(r.EndedAt), r.ExitCode, r.Message)

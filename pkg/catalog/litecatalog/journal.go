@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -35,6 +36,29 @@ func (c *Catalog) EndRun(ctx context.Context, jobID string, run backup.RunID, en
 	})
 }
 
+// Restore writes what was learned elsewhere of a job: see catalog.Journal.
+func (c *Catalog) Restore(ctx context.Context, job catalog.Job) (bool, error) {
+	if err := catalog.CheckRestore(job); err != nil {
+		return false, fmt.Errorf("restore job: %w", err)
+	}
+	changed := false
+	err := c.write(ctx, "restore job", func(ctx context.Context, tx *sql.Tx) error {
+		before, err := loadJob(ctx, tx, job.ID)
+		if err != nil {
+			return err
+		}
+		after := cloneJob(before)
+		if err := after.Restore(job, c.clock()); err != nil {
+			return err
+		}
+		if changed = !reflect.DeepEqual(before, after); !changed {
+			return nil
+		}
+		return save(ctx, tx, before, after)
+	})
+	return changed && err == nil, err
+}
+
 // Heartbeat says that the run lives: see catalog.Journal.
 func (c *Catalog) Heartbeat(ctx context.Context, jobID string, run backup.RunID) error {
 	const beat = `UPDATE runs SET heartbeat_at = ? WHERE job_id = ? AND id = ? AND status IN (?, ?)`
@@ -57,16 +81,6 @@ func (c *Catalog) Heartbeat(ctx context.Context, jobID string, run backup.RunID)
 
 // SetBackup writes the row of one database: see catalog.Journal.
 func (c *Catalog) SetBackup(ctx context.Context, row catalog.Backup) error {
-	const write = `INSERT INTO backups (
-			job_id, run_id, database_name, database_id, status, attempts, error,
-			manifest_key, plain_bytes, stored_bytes, started_at, ended_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (job_id, database_name) DO UPDATE SET
-			run_id = excluded.run_id, database_id = excluded.database_id,
-			status = excluded.status, attempts = excluded.attempts, error = excluded.error,
-			manifest_key = excluded.manifest_key, plain_bytes = excluded.plain_bytes,
-			stored_bytes = excluded.stored_bytes, started_at = excluded.started_at,
-			ended_at = excluded.ended_at`
 	row, err := row.Clean()
 	if err != nil {
 		return fmt.Errorf("set backup: %w", err)
@@ -83,10 +97,7 @@ func (c *Catalog) SetBackup(ctx context.Context, row catalog.Backup) error {
 		if err := catalog.CheckSet(run, from, row); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, write,
-			row.JobID, row.RunID, row.Database, row.DatabaseID, row.Status, row.Attempts, row.Error,
-			row.ManifestKey, row.PlainBytes, row.StoredBytes, moment(row.StartedAt), moment(row.EndedAt))
-		return err
+		return saveBackup(ctx, tx, row)
 	})
 }
 

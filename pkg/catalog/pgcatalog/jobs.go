@@ -2,6 +2,7 @@ package pgcatalog
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -120,28 +121,41 @@ func save(ctx context.Context, tx pgx.Tx, before, after catalog.Job) error {
 				job_id, id, host, process, version, status, started_at, heartbeat_at, ended_at, exit_code, message)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 			ON CONFLICT (job_id, id) DO UPDATE SET
-				status = excluded.status, ended_at = excluded.ended_at,
+				status = excluded.status, heartbeat_at = excluded.heartbeat_at, ended_at = excluded.ended_at,
 				exit_code = excluded.exit_code, message = excluded.message`
-		interrupt = `UPDATE patina.backups SET status = $3, ended_at = $4
-			WHERE job_id = $1 AND database_name = $2 AND status = $5`
+		// A run that was given up may be writing the row right now.
+		saveRow = `INSERT INTO patina.backups AS b (
+				job_id, run_id, database_name, database_id, status, attempts, error,
+				manifest_key, plain_bytes, stored_bytes, started_at, ended_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+			ON CONFLICT (job_id, database_name) DO UPDATE SET
+				run_id = excluded.run_id, database_id = excluded.database_id,
+				status = excluded.status, attempts = excluded.attempts, error = excluded.error,
+				manifest_key = excluded.manifest_key, plain_bytes = excluded.plain_bytes,
+				stored_bytes = excluded.stored_bytes, started_at = excluded.started_at,
+				ended_at = excluded.ended_at
+			WHERE b.status = $13`
 	)
 	batch := &pgx.Batch{}
 	batch.Queue(saveJob, after.ID, string(after.Kind), string(after.Trigger), after.Reason,
 		moment(after.Night), day(after.Day), string(after.Status), moment(after.StartedAt), moment(after.EndedAt))
-	for i, r := range after.Runs {
-		if i < len(before.Runs) && before.Runs[i] == r {
+	for _, r := range after.Runs {
+		if slices.Contains(before.Runs, r) {
 			continue
 		}
 		batch.Queue(saveRun, r.JobID, string(r.ID), r.Host, int64(r.Process), r.Version, string(r.Status),
 			moment(r.StartedAt), moment(r.HeartbeatAt), moment(r.EndedAt), int64(r.ExitCode), r.Message)
 	}
-	for i, b := range after.Backups {
-		if before.Backups[i] == b {
+	statuses := map[string]catalog.BackupStatus{}
+	for _, b := range before.Backups {
+		statuses[b.Database] = b.Status
+	}
+	for _, b := range after.Backups {
+		if slices.Contains(before.Backups, b) {
 			continue
 		}
-		// A run that was given up may be writing the row right now.
-		batch.Queue(interrupt, b.JobID, b.Database, string(b.Status), moment(b.EndedAt),
-			string(before.Backups[i].Status))
+		batch.Queue(saveRow, b.JobID, string(b.RunID), b.Database, b.DatabaseID, string(b.Status), int64(b.Attempts), b.Error,
+			b.ManifestKey, b.PlainBytes, b.StoredBytes, moment(b.StartedAt), moment(b.EndedAt), string(statuses[b.Database]))
 	}
 	return tx.SendBatch(ctx, batch).Close()
 }

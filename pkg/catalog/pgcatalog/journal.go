@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -38,6 +39,26 @@ func (c *Catalog) EndRun(ctx context.Context, jobID string, run backup.RunID, en
 			return stored.End(run, end, now)
 		})
 	})
+}
+
+// Restore writes what was learned elsewhere of a job: see catalog.Journal.
+func (c *Catalog) Restore(ctx context.Context, job catalog.Job) (bool, error) {
+	if err := catalog.CheckRestore(job); err != nil {
+		return false, fmt.Errorf("restore job: %w", err)
+	}
+	changed := false
+	err := c.write(ctx, "restore job", idempotent, func(ctx context.Context, tx pgx.Tx) error {
+		if err := insertJob(ctx, tx, job.ID); err != nil {
+			return err
+		}
+		return change(ctx, tx, job.ID, func(stored *catalog.Job, now time.Time) error {
+			before := clone(*stored)
+			err := stored.Restore(job, now)
+			changed = !reflect.DeepEqual(before, *stored)
+			return err
+		})
+	})
+	return changed && err == nil, err
 }
 
 // Heartbeat says that the run lives: see catalog.Journal.
@@ -158,10 +179,14 @@ func change(
 		}
 		before = jobs[0]
 	}
-	after := before
-	after.Runs, after.Backups = slices.Clone(before.Runs), slices.Clone(before.Backups)
+	after := clone(before)
 	if err := change(&after, time.Time(now)); err != nil {
 		return err
 	}
 	return save(ctx, tx, before, after)
+}
+
+func clone(j catalog.Job) catalog.Job {
+	j.Runs, j.Backups = slices.Clone(j.Runs), slices.Clone(j.Backups)
+	return j
 }

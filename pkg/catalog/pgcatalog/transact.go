@@ -129,7 +129,7 @@ func mayRepeat(err error, again repetition) bool {
 // isShutdown says whether a server ended the session of its own accord. A
 // server that restarts, or another one behind the same name, may be there.
 func isShutdown(code string) bool {
-	return code == pgerrcode.AdminShutdown || code == pgerrcode.CrashShutdown
+	return code == pgerrcode.AdminShutdown || code == pgerrcode.CrashShutdown || code == pgerrcode.IdleSessionTimeout
 }
 
 // pause waits, or says that there is no time left to.

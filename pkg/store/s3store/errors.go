@@ -12,6 +12,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/AutumnsGrove/patina/pkg/fault"
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
 
@@ -66,6 +67,10 @@ func (s *Store) interpret(err error, r *reply) error {
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
+		if strings.HasPrefix(err.Error(), "Connection closed by foreign host") {
+			// minio-go's words for an end of input: an address, and advice.
+			err = errCut
+		}
 		return &transferError{cause: err}
 	}
 	e := &replyError{
@@ -108,11 +113,17 @@ func kindOf(answer minio.ErrorResponse) error {
 	}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return store.ErrDenied
+		return denied()
 	case http.StatusNotFound:
 		return store.ErrNotFound
 	}
 	return nil
+}
+
+// denied is store.ErrDenied as the program's user meets it.
+func denied() error {
+	return fault.Wrap(fault.Unauthorized,
+		"check the store's credentials: they need to read, write and delete objects in this bucket", store.ErrDenied)
 }
 
 // newRedactor removes the options' secrets from texts of the server, in case
@@ -129,6 +140,9 @@ func newRedactor(opts Options) *strings.Replacer {
 
 // transferError is a request without an answer: it may have been done or not.
 type transferError struct{ cause error }
+
+// errCut is the end of a connection before the end of an answer.
+var errCut = errors.New("the connection ended early")
 
 // Error is the cause's text.
 func (e *transferError) Error() string { return "no answer: " + e.cause.Error() }

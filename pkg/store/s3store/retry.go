@@ -48,9 +48,10 @@ func (s *Store) retry(ctx context.Context, op op, call func(context.Context) err
 	waits := &backoff.ExponentialBackOff{
 		InitialInterval: firstWait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: longWait,
 	}
+	var last error
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("%s: %w", op.name, err)
+			return after(op, err, last)
 		}
 		asked, err := s.try(ctx, op, call)
 		if err == nil {
@@ -60,8 +61,9 @@ func (s *Store) retry(ctx context.Context, op op, call func(context.Context) err
 			if op.failed != nil {
 				op.failed(err)
 			}
-			return fmt.Errorf("%s: %w", op.name, ended)
+			return after(op, ended, last)
 		}
+		last = err
 		if !mayPass(err) {
 			return fmt.Errorf("%s: %w", op.name, err)
 		}
@@ -77,9 +79,18 @@ func (s *Store) retry(ctx context.Context, op op, call func(context.Context) err
 		wait := max(waits.NextBackOff(), asked)
 		s.log.WarnContext(ctx, "store request failed, trying again", "request", op.name, "try", try, "wait", wait, "error", err)
 		if err := sleep(ctx, wait); err != nil {
-			return fmt.Errorf("%s: %w", op.name, err)
+			return after(op, err, last)
 		}
 	}
+}
+
+// after is the error of an operation whose context ended, with what it had met
+// before that, if anything. Only the end is wrapped.
+func after(op op, ended, last error) error {
+	if last == nil {
+		return fmt.Errorf("%s: %w", op.name, ended)
+	}
+	return fmt.Errorf("%s: %w; the last error was: %s", op.name, ended, last.Error())
 }
 
 // try makes a request once. The first result is the wait that the server asks
@@ -104,7 +115,7 @@ func (s *Store) try(ctx context.Context, op op, call func(context.Context) error
 
 // silence is the error of a request that was waited for in vain.
 func silence(waited time.Duration) error {
-	return &transferError{cause: fmt.Errorf("nothing within %s", waited)}
+	return &transferError{cause: fmt.Errorf("nothing within %s", waited.Round(time.Second))}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -6,19 +6,21 @@ import (
 	"sync"
 )
 
-// pipeListener accepts connections that are pipes.
-type pipeListener struct {
+// PipeListener accepts connections that are pipes, for servers that share a
+// bubble of testing/synctest with their clients. Make one with NewPipeListener.
+type PipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 }
 
-func newPipeListener() *pipeListener {
-	return &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+// NewPipeListener makes a listener that nobody has dialled yet.
+func NewPipeListener() *PipeListener {
+	return &PipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
 // Accept implements net.Listener.
-func (l *pipeListener) Accept() (net.Conn, error) {
+func (l *PipeListener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.conns:
 		return conn, nil
@@ -28,15 +30,17 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 }
 
 // Close implements net.Listener.
-func (l *pipeListener) Close() error {
+func (l *PipeListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
 // Addr implements net.Listener.
-func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
+func (l *PipeListener) Addr() net.Addr { return pipeAddr{} }
 
-func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+// Dial connects to the listener, whatever the address; it fits
+// http.Transport.DialContext.
+func (l *PipeListener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
 	case l.conns <- server:

@@ -62,6 +62,9 @@ type Options struct {
 	// WriteInterval is the least time between two writes of one key; sooner
 	// ones get 429. R2 has one second; 0 means none.
 	WriteInterval time.Duration
+	// Between stands between the server and its clients, such as for faults
+	// that Server.Fault does not know; nil means nothing does.
+	Between func(http.Handler) http.Handler
 	// Now is the server's clock; nil means the wall clock (or that of the
 	// synctest bubble).
 	Now func() time.Time
@@ -121,7 +124,7 @@ type part struct {
 func Start(t testing.TB, opts Options) *Server {
 	t.Helper()
 	s := newServer(opts)
-	server := httptest.NewUnstartedServer(s)
+	server := httptest.NewUnstartedServer(s.handler())
 	quiet(server)
 	server.StartTLS()
 	s.Endpoint = server.URL
@@ -135,17 +138,25 @@ func Start(t testing.TB, opts Options) *Server {
 func StartInMemory(t testing.TB, opts Options) *Server {
 	t.Helper()
 	s := newServer(opts)
-	listener := newPipeListener()
-	server := httptest.NewUnstartedServer(s)
+	listener := NewPipeListener()
+	server := httptest.NewUnstartedServer(s.handler())
 	_ = server.Listener.Close() // the one that NewUnstartedServer opened
 	server.Listener = listener
 	quiet(server)
 	server.StartTLS()
 	s.Endpoint = "https://" + certificateHost
 	s.Transport = clientTransport(server)
-	s.Transport.DialContext = listener.dial
+	s.Transport.DialContext = listener.Dial
 	s.cleanup(t, server)
 	return s
+}
+
+// handler is what answers requests: the server itself, or what stands before it.
+func (s *Server) handler() http.Handler {
+	if s.opts.Between == nil {
+		return s
+	}
+	return s.opts.Between(s)
 }
 
 // certificateHost is a name in httptest's certificate.
