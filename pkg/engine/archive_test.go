@@ -765,3 +765,32 @@ func TestNothingIsLeftOnDisk(t *testing.T) {
 		t.Error("nothing was read")
 	}
 }
+
+// TestAnArchiveJobIsRebuilt from the bucket alone, as the catalogue had it.
+func TestAnArchiveJobIsRebuilt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "alpha")
+	e := b.host(nil)
+	b.nights(e, 2, 3)
+	b.archiveOne(e)
+	archives := catalog.JobFilter{Kind: catalog.KindArchive}
+	before, err := b.openCatalog().Jobs(t.Context(), archives)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.catalog = filepath.Join(t.TempDir(), "fresh.db")
+	if _, err := b.host(nil).Rebuild(t.Context(), engine.RebuildRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	after, err := b.openCatalog().Jobs(t.Context(), archives)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byServer := cmp.FilterPath(func(p cmp.Path) bool {
+		name := p.Last().String()
+		return name == ".HeartbeatAt" || name == ".EndedAt" // by the catalogue's clock, a moment later
+	}, cmp.Ignore())
+	if diff := cmp.Diff(before, after, byServer); diff != "" || len(after) != 1 {
+		t.Errorf("archive jobs (-before +rebuilt):\n%s", diff)
+	}
+}
