@@ -68,6 +68,13 @@ bench: ## Run the benchmarks; each states its ratio to a named alternative
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 	.ci/bench/run $(BENCHFLAGS)
 
+N ?= 200
+SEED ?= $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+.PHONY: kill
+kill: ## Kill a run at each point on every kind of store, and N (200) at random ones; SEED repeats them
+	@echo "make kill N=$(N) SEED=$(SEED)"
+	PATINA_TEST_KILLS=$(N) PATINA_TEST_SEED=$(SEED) .ci/test go test -count=1 -timeout 60m -run 'TestADeathAtEachPoint|TestRandomDeaths' ./cmd/patina
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (30s) each
 	.ci/fuzz $(FUZZTIME)

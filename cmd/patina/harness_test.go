@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/store"
 )
 
 // installation is one configured Patina that a test runs commands of, in this
@@ -32,6 +33,11 @@ type installation struct {
 	state string
 	// network carries HTTP requests; nil means the real one.
 	network http.RoundTripper
+	// alive says whether a process of the program still runs; nil takes all for
+	// running.
+	alive func(pid int) bool
+	// wrapStore puts something between the program and its store.
+	wrapStore func(store.Store) store.Store
 }
 
 // outcome is what a command left behind.
@@ -70,7 +76,7 @@ func (i *installation) host(out, errs io.Writer) host {
 		outTerminal: i.terminal, errTerminal: i.terminal,
 		lookupEnv: func(name string) (string, bool) { v, ok := i.env[name]; return v, ok },
 		environ:   func() []string { return nil },
-		home:      i.dir, name: "test-host", pid: os.Getpid(), network: i.network,
+		home:      i.dir, name: "test-host", pid: os.Getpid(), network: i.network, wrapStore: i.wrapStore, alive: i.alive,
 		now: func() time.Time { return at.Add(time.Since(begun)) },
 		newRunID: func() backup.RunID {
 			return backup.RunID(fmt.Sprintf("%04x", 0xa000+i.runs.Add(1)))

@@ -27,6 +27,16 @@ const (
 	callCatalogue = "catalogue"
 )
 
+// Calls beside the matrix: the look for virtual tables, the listing that finds
+// this night's backup, what begins an upload in parts, and the run's records.
+const (
+	callVirtual = "virtual tables"
+	callNight   = "store list"
+	callCreate  = "create upload"
+	callBegin   = "begin record"
+	callEnd     = "end record"
+)
+
 // The faults of the matrix.
 const (
 	fault429     = "429"
@@ -112,6 +122,8 @@ func (b *between) apiCall(r *http.Request) string {
 		return callList
 	case rest == "/"+b.alpha && r.Method == http.MethodGet:
 		return callGet
+	case rest == "/"+b.alpha+"/raw":
+		return callVirtual
 	case rest != "/"+b.alpha+"/export":
 		return ""
 	}
@@ -142,7 +154,17 @@ func (b *between) storeCall(r *http.Request) string {
 	b.mu.Lock()
 	told := b.call == callComplete && b.fault == faultLength
 	b.mu.Unlock()
+	begin, _ := path.Match("jobs/*/*.begin.json", key)
+	end, _ := path.Match("jobs/*/*.end.json", key)
 	switch {
+	case begin && r.Method == http.MethodPut:
+		return callBegin
+	case end && r.Method == http.MethodPut:
+		return callEnd
+	case query.Has("list-type") && query.Get("prefix") == "daily/2024-12-08/alpha":
+		return callNight
+	case dump && r.Method == http.MethodPost && query.Has("uploads"):
+		return callCreate
 	case manifest && r.Method == http.MethodPut:
 		return callManifest
 	case dump && r.Method == http.MethodPut && query.Has("partNumber"):

@@ -119,6 +119,61 @@ func TestFaultMatrix(t *testing.T) {
 	}
 }
 
+// otherCalls are calls of a backup beside those of the matrix. They follow its
+// rule too.
+func otherCalls() []string { return []string{callVirtual, callNight, callCreate} }
+
+// TestOtherCallsMeetFaults holds the calls around those of the matrix.
+func TestOtherCallsMeetFaults(t *testing.T) {
+	t.Parallel()
+	for _, call := range otherCalls() {
+		for _, fault := range matrixFaults() {
+			c := cell{call, fault, retried, failed}
+			switch fault {
+			case faultSlow:
+				c.once, c.always = borne, borne
+			case faultExpired:
+				c.once = failed
+				if call == callNight { // the first look is not the last one
+					c.once = retried
+				}
+			}
+			for times, want := range map[int]ending{1: c.once, -1: c.always} {
+				t.Run(fmt.Sprintf("%s/%s/%s", c.call, c.fault, often(times)), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) { holdCell(t, c, times, want) })
+				})
+			}
+		}
+	}
+}
+
+// TestRecordsCostNoBackup has every fault meet the begin and the end record,
+// which a backup can do without: it costs a warning at most.
+func TestRecordsCostNoBackup(t *testing.T) {
+	t.Parallel()
+	for _, call := range []string{callBegin, callEnd} {
+		for _, fault := range matrixFaults() {
+			t.Run(call+"/"+fault, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, false)
+					w.between.order(call, fault, -1)
+					got := w.run("backup", "--trigger", "schedule")
+					if met, _ := w.between.clear(); met == 0 || got.status != 0 {
+						t.Errorf("%d requests met the fault, and it ended with %d and\n%s", met, got.status, got.stderr)
+					}
+					done := fault == faultSlow || fault == faultCut && call == callBegin
+					if warned := strings.Contains(got.stderr, "patina: warning: write the "+call+": "); warned == done {
+						t.Errorf("it says\n%s", got.stderr)
+					}
+					w.wantBackups("alpha", "beta")
+				})
+			})
+		}
+	}
+}
+
 func often(times int) string {
 	if times < 0 {
 		return "always"
@@ -128,7 +183,9 @@ func often(times int) string {
 
 // holdCell runs a night in which a call meets a fault.
 func holdCell(t *testing.T, c cell, times int, want ending) {
-	w := newWorld(t, c.call == callParts || c.call == callComplete)
+	w := newWorld(t, slices.Contains([]string{callParts, callComplete, callCreate}, c.call))
+	// An upload whose id was told to nobody can be aborted by nobody.
+	w.lost = c.call == callCreate && (c.fault == faultCut || c.fault == faultLength)
 	w.between.order(c.call, c.fault, times)
 	got := w.run("backup", "--trigger", "schedule")
 	met, seen := w.between.clear()
@@ -165,7 +222,8 @@ func holdCell(t *testing.T, c cell, times int, want ending) {
 
 // statusOf is the exit status of an ending.
 func statusOf(c cell, e ending) int {
-	refused := c.fault == faultExpired && slices.Contains([]string{callList, callStart, callPut, callManifest}, c.call)
+	refused := c.fault == faultExpired && (e == failed || e == nothing)
+	refused = refused && !slices.Contains([]string{callPoll, callDownload, callParts, callComplete}, c.call)
 	switch {
 	case refused:
 		return 12
@@ -219,19 +277,27 @@ func saidCall(c cell) string {
 	}
 	return map[string]string{
 		callList: "list databases:", callStart: "export: ", callPoll: "export: ", callDownload: "download",
+		callVirtual: "look for virtual tables:", callNight: `list "daily/2024-12-08/alpha": list objects: `, callCreate: "create upload:",
 		callPut: "put object:", callParts: "put part ", callComplete: "complete upload:", callManifest: "publish daily/2024-12-08/alpha",
 	}[c.call]
 }
 
 func saidCause(c cell) string {
-	inD1 := slices.Contains([]string{callList, callStart, callPoll, callDownload}, c.call)
+	inD1 := slices.Contains([]string{callList, callStart, callPoll, callDownload, callVirtual}, c.call)
+	inXML := slices.Contains([]string{callNight, callCreate}, c.call)
 	switch c.fault {
 	case faultReset, faultCut:
-		if c.call == callParts {
-			return "no answer: " // or in the words of a connection that went while it was written to
+		if c.call == callParts || inXML {
+			return "no answer: " // in the words of whoever read or wrote just then
 		}
 		return "the connection ended early"
 	case faultStall:
+		if c.call == callVirtual {
+			return "- alpha: look for virtual tables: timeout after 40s" // and not export_timeout
+		}
+		if c.call == callNight {
+			return "gave up after 10 tries: no answer: nothing within 1m0s"
+		}
 		if inD1 {
 			return "timeout after "
 		}
@@ -245,6 +311,9 @@ func saidCause(c cell) string {
 		case callComplete:
 			return "store holds "
 		}
+		if inXML {
+			return "XML syntax error"
+		}
 		return "broken JSON"
 	case faultExpired:
 		switch c.call {
@@ -254,7 +323,7 @@ func saidCause(c cell) string {
 			return "the link has expired"
 		case callParts, callComplete:
 			return "NoSuchUpload"
-		case callPut, callManifest:
+		case callPut, callManifest, callNight, callCreate:
 			return "access to the store denied"
 		}
 		return "401 Unauthorized"

@@ -24,6 +24,8 @@ type world struct {
 	r2      *r2fake.Server
 	between *between
 	hosts   map[string]http.RoundTripper
+	// lost says that uploads may be left open.
+	lost bool
 	// requests counts those that were sent. When the at-th is sent, or, where
 	// late is set, answered, do is called.
 	requests atomic.Int64
@@ -127,7 +129,7 @@ func (i *installation) run(args ...string) outcome {
 // to its database, and no upload left open.
 func (w *world) wantBackups(names ...string) listJSON {
 	w.t.Helper()
-	if n := w.r2.OpenUploads(); n != 0 {
+	if n := w.r2.OpenUploads(); n != 0 && !w.lost {
 		w.t.Errorf("%d uploads are left open", n)
 	}
 	return w.wantEqualBackups(w.d1, names...)

@@ -134,6 +134,9 @@ func TestNothingFits(t *testing.T) {
 	got := i.process(1, processOptions{env: map[string]string{limitsVariable: "bytes 10"}}, "backup", "--trigger", "schedule")
 	wantTold(t, got, "Databases: 0/2 successful", "- alpha: store daily/2024-12-08/alpha", "- beta: store daily/2024-12-08/beta",
 		"write the begin record", "write the end record", "the catalogue was not written", "file too large")
+	if strings.Contains(got.stderr, "every backup is safe") {
+		t.Errorf("it says that every backup is safe, and none is:\n%s", got.stderr)
+	}
 	i.wantClean(server)
 	i.process(0, processOptions{}, "backup", "--trigger", "schedule")
 	i.wantClean(server, "alpha", "beta")

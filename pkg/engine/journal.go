@@ -20,13 +20,40 @@ type journal struct {
 
 	mu  sync.Mutex
 	err error
+	// underWay are the calls that wait for an answer.
+	underWay map[*call]bool
 }
+
+// call is one that waits for an answer.
+type call struct{ giveUp context.CancelFunc }
 
 func newJournal(c catalog.Catalog, openErr error, log *slog.Logger) *journal {
 	if c == nil && openErr == nil {
 		openErr = errors.New("no catalogue is configured")
 	}
-	return &journal{catalog: c, log: log, err: openErr}
+	return &journal{catalog: c, log: log, err: openErr, underWay: map[*call]bool{}}
+}
+
+// ask makes a call, and takes note of its failure. A call that others have found
+// to be in vain is given up at once, so that a catalogue that hangs holds up a
+// run for one limit in all, however many calls wait for it.
+func (j *journal) ask(ctx context.Context, op string, question func(context.Context) error) error {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	c := &call{giveUp}
+	j.mu.Lock()
+	if j.err != nil {
+		j.mu.Unlock()
+		return j.err
+	}
+	j.underWay[c] = true
+	j.mu.Unlock()
+	err := question(ctx)
+	j.mu.Lock()
+	delete(j.underWay, c)
+	j.mu.Unlock()
+	j.note(op, err)
+	return err
 }
 
 // Err is why the catalogue is not, or no longer, written to.
@@ -52,6 +79,9 @@ func (j *journal) note(op string, err error) {
 	defer j.mu.Unlock()
 	if j.err == nil {
 		j.err = err
+		for c := range j.underWay {
+			c.giveUp()
+		}
 		j.log.Warn("catalogue is not written any more", "operation", op, "error", err)
 	}
 }
@@ -62,36 +92,34 @@ func (j *journal) now(ctx context.Context) (time.Time, bool) {
 	if !j.usable() {
 		return time.Time{}, false
 	}
-	t, err := j.catalog.Now(ctx)
-	j.note("now", err)
+	var t time.Time
+	err := j.ask(ctx, "now", func(ctx context.Context) (err error) {
+		t, err = j.catalog.Now(ctx)
+		return err
+	})
 	return t.UTC(), err == nil
 }
 
 func (j *journal) begin(ctx context.Context, job backup.Job, run backup.Run) {
-	if j.usable() {
-		j.note("begin run", j.catalog.BeginRun(ctx, job, run))
-	}
+	_ = j.ask(ctx, "begin run", func(ctx context.Context) error { return j.catalog.BeginRun(ctx, job, run) }) // it was noted
 }
 
 func (j *journal) end(ctx context.Context, job backup.Job, run backup.RunID, end catalog.RunEnd) {
-	if j.usable() {
-		j.note("end run", j.catalog.EndRun(ctx, job.ID, run, end))
-	}
+	_ = j.ask(ctx, "end run", func(ctx context.Context) error { return j.catalog.EndRun(ctx, job.ID, run, end) }) // it was noted
 }
 
 // set writes the row of one database. Where the run that published it is not in
 // this catalogue, because its host has one of its own, the row is written in
 // the name of the run that found the backup.
 func (j *journal) set(ctx context.Context, row catalog.Backup, finder backup.RunID) {
-	if !j.usable() {
-		return
-	}
-	err := j.catalog.SetBackup(ctx, row)
-	if errors.Is(err, catalog.ErrNotFound) && row.RunID != finder {
-		row.RunID = finder
-		err = j.catalog.SetBackup(ctx, row)
-	}
-	j.note("set backup", err)
+	_ = j.ask(ctx, "set backup", func(ctx context.Context) error { // it was noted
+		err := j.catalog.SetBackup(ctx, row)
+		if errors.Is(err, catalog.ErrNotFound) && row.RunID != finder {
+			row.RunID = finder
+			err = j.catalog.SetBackup(ctx, row)
+		}
+		return err
+	})
 }
 
 // beat keeps a run alive in the catalogue until ctx ends.
@@ -106,7 +134,7 @@ func (j *journal) beat(ctx context.Context, job backup.Job, run backup.RunID) {
 			if !j.usable() {
 				return
 			}
-			j.note("heartbeat", j.catalog.Heartbeat(ctx, job.ID, run))
+			_ = j.ask(ctx, "heartbeat", func(ctx context.Context) error { return j.catalog.Heartbeat(ctx, job.ID, run) }) // it was noted
 		}
 	}
 }
@@ -120,11 +148,14 @@ func (j *journal) acquire(ctx context.Context, names []string, owner catalog.Own
 	if !j.usable() {
 		return catalog.Lease{}, false, nil
 	}
-	lease, err := j.catalog.Acquire(ctx, names, owner, leaseTTL)
+	var lease catalog.Lease
+	err := j.ask(ctx, "acquire lease", func(ctx context.Context) (err error) {
+		lease, err = j.catalog.Acquire(ctx, names, owner, leaseTTL)
+		return err
+	})
 	if errors.Is(err, catalog.ErrHeld) {
 		return catalog.Lease{}, false, err
 	}
-	j.note("acquire lease", err)
 	return lease, err == nil, nil
 }
 
@@ -154,14 +185,16 @@ func (j *journal) renew(ctx context.Context, lease catalog.Lease, lost func()) c
 			if !j.usable() {
 				return lease
 			}
-			renewed, err := j.catalog.Renew(ctx, lease, leaseTTL)
+			err := j.ask(ctx, "renew lease", func(ctx context.Context) error {
+				renewed, err := j.catalog.Renew(ctx, lease, leaseTTL)
+				if err == nil {
+					lease = renewed
+				}
+				return err
+			})
 			if errors.Is(err, catalog.ErrLost) {
 				lost()
 				return lease
-			}
-			j.note("renew lease", err)
-			if err == nil {
-				lease = renewed
 			}
 		}
 	}
@@ -175,7 +208,7 @@ func (j *journal) release(ctx context.Context, lease catalog.Lease) {
 	// not fail for that.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	j.note("release lease", j.catalog.Release(ctx, lease))
+	_ = j.ask(ctx, "release lease", func(ctx context.Context) error { return j.catalog.Release(ctx, lease) }) // it was noted
 }
 
 // holders are the leases that live, by name; empty when the catalogue is away.
@@ -183,8 +216,11 @@ func (j *journal) holders(ctx context.Context) map[string]catalog.Lease {
 	if !j.usable() {
 		return nil
 	}
-	leases, err := j.catalog.Held(ctx)
-	j.note("list leases", err)
+	var leases []catalog.Lease
+	_ = j.ask(ctx, "list leases", func(ctx context.Context) (err error) { // it was noted
+		leases, err = j.catalog.Held(ctx)
+		return err
+	})
 	byName := make(map[string]catalog.Lease, len(leases))
 	for _, l := range leases {
 		byName[l.Name] = l

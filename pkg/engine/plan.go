@@ -120,8 +120,12 @@ func (r *backupRun) markDone(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() error {
-			_, err := r.findNight(ctx, t)
-			return err
+			if _, err := r.findNight(ctx, t); err != nil {
+				// Each try looks again, and then it is this database's failure
+				// and not that of all.
+				r.e.opts.Log.Info("night is not known yet", "database", t.database.Name, "error", err)
+			}
+			return ctx.Err()
 		})
 	}
 	return group.Wait()

@@ -76,8 +76,11 @@ func (j *journal) jobs(ctx context.Context, limit int) []catalog.Job {
 	if !j.usable() {
 		return nil
 	}
-	jobs, err := j.catalog.Jobs(ctx, catalog.JobFilter{Kind: catalog.KindBackup, Limit: limit})
-	j.note("list jobs", err)
+	var jobs []catalog.Job
+	_ = j.ask(ctx, "list jobs", func(ctx context.Context) (err error) { // it was noted
+		jobs, err = j.catalog.Jobs(ctx, catalog.JobFilter{Kind: catalog.KindBackup, Limit: limit})
+		return err
+	})
 	return jobs
 }
 

@@ -31,10 +31,11 @@ func (r *backupRun) export(ctx context.Context, t *task) (d1.Dump, error) {
 	if err := r.refuseVirtual(ctx, t); err != nil {
 		return d1.Dump{}, err
 	}
-	return r.e.opts.D1.Export(ctx, d1.ExportRequest{
+	dumped, err := r.e.opts.D1.Export(ctx, d1.ExportRequest{
 		DatabaseID: t.database.ID,
 		Silence:    r.e.opts.ExportTimeout,
 	})
+	return dumped, r.heard(err)
 }
 
 // refuseVirtual returns an error for a database with virtual tables.
@@ -64,7 +65,7 @@ type pulled struct {
 func (r *backupRun) pull(ctx context.Context, t *task, dumped d1.Dump, key string) (pulled, error) {
 	body, err := r.e.opts.D1.Download(ctx, dumped, d1.DownloadRequest{Silence: r.e.opts.ExportTimeout})
 	if err != nil {
-		return pulled{}, err
+		return pulled{}, r.heard(err)
 	}
 	defer func() { _ = body.Close() }() // read to its end or given up
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -95,7 +96,7 @@ func (r *backupRun) pull(ctx context.Context, t *task, dumped d1.Dump, key strin
 	// that says it is done before it has read everything.
 	_ = pipeOut.CloseWithError(cmp.Or(putErr, errNotRead))
 	if err := cause(<-produced, putErr); err != nil {
-		return pulled{}, err
+		return pulled{}, r.heard(err)
 	}
 	p.receipt = receipt
 	return p, p.compare(body.Length())

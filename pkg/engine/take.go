@@ -209,6 +209,12 @@ func (r *backupRun) explain(ctx context.Context, err error) error {
 		last := strings.ReplaceAll(err.Error(), ": "+deadline.Error(), "")
 		return fmt.Errorf("%w; the last error was: %s", deadline, last)
 	}
+	return err
+}
+
+// heard says which limit of the configuration was reached where an export or a
+// download fell silent. Other calls have limits of their own.
+func (r *backupRun) heard(err error) error {
 	if errors.Is(err, d1.ErrSilence) {
 		return &silenceError{limit: r.e.opts.ExportTimeout, err: err}
 	}

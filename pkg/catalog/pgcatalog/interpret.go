@@ -34,6 +34,7 @@ func (c *Catalog) interpret(caller context.Context, what string, err error) erro
 	case errors.Is(caller.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w", what, context.Canceled)
 	case errors.Is(err, context.DeadlineExceeded):
+		c.silent.Store(true)
 		return fmt.Errorf("%s: %w: %s did not answer in time", what, catalog.ErrUnavailable, c.where)
 	}
 	var connect *pgconn.ConnectError

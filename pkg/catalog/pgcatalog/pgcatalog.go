@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -59,6 +60,8 @@ type Options struct {
 type Catalog struct {
 	pool  *pgxpool.Pool
 	limit time.Duration
+	// silent is set when a call was waited for in vain.
+	silent atomic.Bool
 	// where is host and database, for errors.
 	where    string
 	password string
@@ -89,18 +92,21 @@ func (c *Catalog) Now(ctx context.Context) (time.Time, error) {
 }
 
 // Close closes all connections. It waits only shortly for a server that does
-// not answer.
+// not answer, and not at all for one that was waited for already.
 func (c *Catalog) Close() error {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
 		c.pool.Close()
 	}()
+	if c.silent.Load() {
+		return nil // the pool gives its connections up by itself
+	}
 	timer := time.NewTimer(closeLimit)
 	defer timer.Stop()
 	select {
 	case <-closed:
-	case <-timer.C: // the pool gives its connections up by itself
+	case <-timer.C: // as above
 	}
 	return nil
 }

@@ -60,6 +60,10 @@ func (s *Store) interpret(err error, r *reply) error {
 	if errors.As(err, &final) {
 		return final
 	}
+	var silent *transferError
+	if errors.As(err, &silent) {
+		return silent
+	}
 	var answer minio.ErrorResponse
 	if !errors.As(err, &answer) {
 		// The address that url.Error adds is long and tells nothing new.

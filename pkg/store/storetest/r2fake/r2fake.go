@@ -25,6 +25,7 @@ package r2fake
 
 import (
 	"crypto/tls"
+	"encoding/pem"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -75,6 +76,9 @@ type Server struct {
 	// Endpoint is a URL, and Transport trusts its certificate.
 	Endpoint  string
 	Transport *http.Transport
+	// Certificate is that of a server on a real port, in PEM, for other
+	// processes to trust.
+	Certificate []byte
 
 	opts Options
 	// ended is closed with the test.
@@ -129,6 +133,7 @@ func Start(t testing.TB, opts Options) *Server {
 	server.StartTLS()
 	s.Endpoint = server.URL
 	s.Transport = clientTransport(server)
+	s.Certificate = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	s.cleanup(t, server)
 	return s
 }
