@@ -227,11 +227,17 @@ func (r *archiveRun) nightsAtWork(ctx context.Context, week backup.Week) string 
 	jobs, err := r.log.catalog.Jobs(ctx, catalog.JobFilter{Kind: catalog.KindBackup, Since: week.Monday(), Limit: many})
 	r.log.note("list jobs", err)
 	for _, job := range jobs {
-		if job.Status == catalog.JobRunning && job.IsNight() && backup.WeekOf(job.Night) == week {
+		if job.Status == catalog.JobRunning && job.IsNight() && backup.WeekOf(job.Night) == week && slices.ContainsFunc(job.Runs, r.lives) {
 			return job.ID
 		}
 	}
 	return ""
+}
+
+// lives says whether a run is still at work. Of a process of this host that is
+// seen at once, of others when they were not heard of for a while.
+func (r *archiveRun) lives(run catalog.Run) bool {
+	return run.Status == catalog.RunRunning && (run.Host != r.e.opts.Host || r.e.opts.Alive(run.Process))
 }
 
 func (r *archiveRun) observe(week backup.Week, phase Phase, bytes, total int64, detail string) {

@@ -546,6 +546,23 @@ func TestAnArchiveWaitsForTheNight(t *testing.T) {
 	}
 }
 
+// TestADeadNightIsNotWaitedFor where its process was one of this host.
+func TestADeadNightIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "alpha")
+	e := b.host(func(o *engine.Options) { o.Host = "here"; o.Alive = func(process int) bool { return process != 7 } })
+	b.nights(e, 7)
+	job := backup.NightJob(time.Date(2024, 12, 8, 3, 0, 0, 0, time.UTC))
+	run := backup.Run{ID: "eeee", JobID: job.ID, Host: "here", Process: 7, StartedAt: b.now()}
+	if err := b.openCatalog().BeginRun(t.Context(), job, run); err != nil {
+		t.Fatal(err)
+	}
+	r, err := e.Archive(t.Context(), engine.ArchiveRequest{Trigger: backup.TriggerSchedule, Wait: time.Hour})
+	if err != nil || len(r.Weeks) != 1 || r.Weeks[0].Outcome != engine.OutcomeDone || r.EndedAt.Sub(r.StartedAt) > catalog.DeadAfter {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 type observer func(engine.Event)
 
 func (o observer) Observe(e engine.Event) { o(e) }
