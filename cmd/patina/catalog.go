@@ -31,7 +31,7 @@ other things and no such schema.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runMigrate(cmd.Context(), a, opts) },
 	}
 	migrate.Flags().BoolVarP(&opts.dryRun, "dry-run", "n", false, "say what would be applied, and stop")
-	cmd.AddCommand(migrate, newRebuildCmd(a))
+	cmd.AddCommand(migrate, newRebuildCmd(a), newAdoptCmd(a))
 	return cmd
 }
 

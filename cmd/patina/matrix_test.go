@@ -98,13 +98,16 @@ func TestFaultMatrix(t *testing.T) {
 	if len(cells) != 100 {
 		t.Fatalf("%d cells, want 100", len(cells))
 	}
-	for _, c := range cells {
+	for n, c := range cells {
 		counts[c.once]++
 		counts[c.always]++
 		if c.call == callCatalogue {
 			continue // see TestFaultMatrixOfTheCatalogue
 		}
 		for times, want := range map[int]ending{1: c.once, -1: c.always} {
+			if !sampled(2*n + times) {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s/%s/%s", c.call, c.fault, often(times)), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) { holdCell(t, c, times, want) })
@@ -126,8 +129,8 @@ func otherCalls() []string { return []string{callVirtual, callNight, callCreate}
 // TestOtherCallsMeetFaults holds the calls around those of the matrix.
 func TestOtherCallsMeetFaults(t *testing.T) {
 	t.Parallel()
-	for _, call := range otherCalls() {
-		for _, fault := range matrixFaults() {
+	for n, call := range otherCalls() {
+		for m, fault := range matrixFaults() {
 			c := cell{call, fault, retried, failed}
 			switch fault {
 			case faultSlow:
@@ -139,6 +142,9 @@ func TestOtherCallsMeetFaults(t *testing.T) {
 				}
 			}
 			for times, want := range map[int]ending{1: c.once, -1: c.always} {
+				if !sampled(20*n + 2*m + times) {
+					continue
+				}
 				t.Run(fmt.Sprintf("%s/%s/%s", c.call, c.fault, often(times)), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) { holdCell(t, c, times, want) })
@@ -152,8 +158,11 @@ func TestOtherCallsMeetFaults(t *testing.T) {
 // which a backup can do without: it costs a warning at most.
 func TestRecordsCostNoBackup(t *testing.T) {
 	t.Parallel()
-	for _, call := range []string{callBegin, callEnd} {
-		for _, fault := range matrixFaults() {
+	for n, call := range []string{callBegin, callEnd} {
+		for m, fault := range matrixFaults() {
+			if !sampled(10*n + m) {
+				continue
+			}
 			t.Run(call+"/"+fault, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
@@ -173,6 +182,10 @@ func TestRecordsCostNoBackup(t *testing.T) {
 		}
 	}
 }
+
+// sampled says whether the n-th of many like runs is made: all are, but with
+// -short, which the race detector is used with, one of seven.
+func sampled(n int) bool { return !testing.Short() || n%7 == 1 }
 
 func often(times int) string {
 	if times < 0 {

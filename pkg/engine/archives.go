@@ -27,6 +27,8 @@ type Archived struct {
 	Archive string
 	Object  manifest.ArchiveObject
 	Member  manifest.Member
+	// Stream says that the archive is one gzip stream.
+	Stream bool
 	// Failed says why it cannot be read there; empty for a good one.
 	Failed string
 }
@@ -120,7 +122,7 @@ func (inv *inventory) addMember(archive Archive, member manifest.Member, places 
 	if err != nil {
 		return // no key that any daily can have: nothing could ask for it
 	}
-	archived := &Archived{Archive: archive.Key, Object: archive.Manifest.Object, Member: member, Failed: archive.Failed}
+	archived := &Archived{Archive: archive.Key, Object: archive.Manifest.Object, Member: member, Stream: archive.Manifest.Stream, Failed: archive.Failed}
 	id := idOf(member.ManifestKey, member.Backup)
 	i, known := places[id]
 	if !known {
@@ -142,5 +144,8 @@ func (inv *inventory) addMember(archive Archive, member manifest.Member, places 
 // member is the part of the store that holds a member, and nothing else. The
 // archive must be the one that its manifest tells of.
 func (a Archived) member() (key string, part store.GetOptions) {
+	if a.Stream {
+		return a.Object.Key, store.GetOptions{IfMatch: a.Object.ETag}
+	}
 	return a.Object.Key, store.GetOptions{Offset: a.Member.Offset, Length: a.Member.Packed.Bytes, IfMatch: a.Object.ETag}
 }

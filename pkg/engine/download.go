@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/seal"
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
@@ -81,6 +82,10 @@ func (e *Engine) Download(ctx context.Context, entry Entry, dst io.Writer) error
 func (e *Engine) DownloadRaw(ctx context.Context, entry Entry, dst io.Writer) error {
 	return e.fetch(ctx, entry, func(body io.Reader, from place) error {
 		raw := from.raw()
+		if from.within != nil {
+			return fault.New(fault.Usage, "leave out --raw, or fetch the archive itself",
+				"%s is in an archive of which no part can be had as it is stored", entry.ID())
+		}
 		reader, err := seal.NewReader(body, raw, seal.Identities{})
 		if err != nil {
 			return err
@@ -114,6 +119,9 @@ type place struct {
 	// is nil where outer is all.
 	outer seal.Expect
 	inner *seal.Expect
+	// within is the member to take out of an archive that is one stream; nil
+	// where the bytes at the place are the member's alone.
+	within *manifest.Member
 }
 
 // places are where a backup can be read, the best first.
@@ -129,6 +137,11 @@ func (e Entry) places() []place {
 		if e.Manifest.Encrypted() {
 			from.inner = &expect
 		}
+		if e.Archived.Stream {
+			whole := e.Archived.Object.Stored
+			from.outer = seal.Expect{Compression: seal.None, Stored: whole, Plain: whole}
+			from.within = &e.Archived.Member
+		}
 		all = append(all, from)
 	}
 	return all
@@ -136,6 +149,9 @@ func (e Entry) places() []place {
 
 // unpack reads the plain dump out of the bytes at the place.
 func (p place) unpack(body io.Reader, by seal.Identities) (io.ReadCloser, error) {
+	if p.within != nil {
+		return seal.Within(body, p.within.Offset, p.within.Content)
+	}
 	outer, err := seal.NewReader(body, p.outer, by)
 	if err != nil || p.inner == nil {
 		return outer, err

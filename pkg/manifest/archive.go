@@ -29,6 +29,9 @@ type Archive struct {
 	StartedAt time.Time     `json:"startedAt"`
 	EndedAt   time.Time     `json:"endedAt"`
 	Object    ArchiveObject `json:"object"`
+	// Stream says that the archive is one gzip stream, as other programs write
+	// it: a member is then found by unpacking all that lies before it.
+	Stream bool `json:"stream,omitempty"`
 	// Members are in the order of the file.
 	Members []Member `json:"members"`
 	// Gaps are what a complete week would have and this one has not.
@@ -51,16 +54,18 @@ type Member struct {
 	Name string `json:"name"`
 	// Offset is the first byte, in the archive, of the gzip members that hold
 	// the file's content and nothing else; Packed is the length and the hash
-	// of those bytes.
+	// of those bytes. In a Stream, Offset counts unpacked bytes, and Packed is
+	// zero.
 	Offset int64    `json:"offset"`
-	Packed seal.Sum `json:"packed"`
+	Packed seal.Sum `json:"packed,omitzero"`
 	// Content is the file as it is unpacked: the plain dump, or the encrypted
 	// bytes as they were stored.
 	Content seal.Sum `json:"content"`
 	// ManifestKey is that of the daily, which need not exist any more, and
-	// Manifest is the length and the hash of what lay there.
+	// Manifest is the length and the hash of what lay there; zero where nothing
+	// ever did.
 	ManifestKey string   `json:"manifestKey"`
-	Manifest    seal.Sum `json:"manifest"`
+	Manifest    seal.Sum `json:"manifest,omitzero"`
 	// Backup is the daily's manifest.
 	Backup Backup `json:"backup"`
 }
@@ -95,7 +100,7 @@ func (a Archive) check() error {
 	errs = append(errs, checkSum("object.stored", a.Object.Stored))
 	end := int64(0)
 	for _, m := range a.Members {
-		if err := m.check(); err != nil {
+		if err := m.check(a.Stream); err != nil {
 			errs = append(errs, fmt.Errorf("member %q: %w", m.Name, err))
 		}
 		if m.Offset < end {
@@ -103,18 +108,21 @@ func (a Archive) check() error {
 		}
 		end = m.Offset + m.Packed.Bytes
 	}
-	if end > a.Object.Stored.Bytes {
+	if end > a.Object.Stored.Bytes && !a.Stream {
 		errs = append(errs, errors.New("members lie beyond the end of the archive"))
 	}
 	return errors.Join(errs...)
 }
 
-func (m Member) check() error {
+func (m Member) check(stream bool) error {
 	if m.Name == "" || m.ManifestKey == "" {
 		return errors.New("name or manifestKey is missing")
 	}
 	if m.Content != m.file() {
 		return errors.New("content is not that of the backup")
+	}
+	if stream {
+		return errors.Join(checkSum("content", m.Content), m.Backup.check())
 	}
 	return errors.Join(
 		checkSum("packed", m.Packed), checkSum("content", m.Content), checkSum("manifest", m.Manifest), m.Backup.check())

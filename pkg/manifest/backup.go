@@ -45,14 +45,24 @@ type Backup struct {
 	// Findings are told like what the dump holds.
 	Findings []backup.Finding `json:"findings,omitzero"`
 	Proof    Proof            `json:"proof"`
+	// Adopted tells of a dump that another program wrote: nothing but the dump
+	// itself vouches for what is said of it. Nil for Patina's own.
+	Adopted *Adoption `json:"adopted,omitempty"`
 	// Sealed is what could betray the content of an encrypted dump, encrypted
 	// to the same recipients; nil for a dump that is not encrypted.
 	Sealed []byte `json:"sealed,omitempty"`
 }
 
+// Adoption tells who gave a dump of another program its manifest.
+type Adoption struct {
+	At   time.Time `json:"at"`
+	Host string    `json:"host"`
+}
+
 // Export tells how the dump was got out of D1.
 type Export struct {
-	// Method is "export" (D1's export API). Why says what made it be chosen.
+	// Method is "export" (D1's export API), or "adopted" where another program
+	// got the dump. Why says what made it be chosen.
 	Method string `json:"method"`
 	Why    string `json:"why"`
 	// Bookmark is the Time Travel point that the dump is pinned to.

@@ -42,8 +42,8 @@ type header struct {
 	Version int    `json:"version"`
 }
 
-// document is a type that can be read and written here.
-type document interface {
+// Document is a type that can be read and written here.
+type Document interface {
 	format() Format
 	// check returns what makes the document useless, if anything.
 	check() error
@@ -51,7 +51,7 @@ type document interface {
 
 // filler is a document with lists. Those that are empty are written as [] and
 // never as null, so that no reader has to tell the two apart.
-type filler[D document] interface {
+type filler[D Document] interface {
 	filled() D
 }
 
@@ -63,7 +63,7 @@ func filledList[T any](list []T) []T {
 }
 
 // Encode writes a document, indented, with a line feed at the end.
-func Encode[D document](d D) ([]byte, error) {
+func Encode[D Document](d D) ([]byte, error) {
 	if err := d.check(); err != nil {
 		return nil, fmt.Errorf("encode %s: %w", d.format(), err)
 	}
@@ -95,7 +95,7 @@ func marshal(v any) ([]byte, error) {
 }
 
 // Decode reads a document of type D. The error wraps ErrNewer or ErrForeign.
-func Decode[D document](body []byte) (D, error) {
+func Decode[D Document](body []byte) (D, error) {
 	var d, zero D
 	var h header
 	if err := json.Unmarshal(body, &h); err != nil {

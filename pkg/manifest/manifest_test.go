@@ -109,7 +109,7 @@ func TestGoldenDocuments(t *testing.T) {
 // golden holds a document against its file, and its reading against itself.
 // Old files must stay readable for ever: a file is added, never changed, when
 // the version grows.
-func golden[D document](t *testing.T, name string, doc D) {
+func golden[D Document](t *testing.T, name string, doc D) {
 	t.Helper()
 	got, err := Encode(doc)
 	if err != nil {
@@ -245,7 +245,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 // reencode holds that whatever is read can be written, and reads the same.
-func reencode[D document](t *testing.T, text []byte) {
+func reencode[D Document](t *testing.T, text []byte) {
 	t.Helper()
 	doc, err := Decode[D](text)
 	if err != nil {

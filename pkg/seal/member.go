@@ -41,7 +41,7 @@ func AppendGzip(dst, p []byte, level GzipLevel) ([]byte, error) {
 		return nil, fmt.Errorf("gzip at level %d", level)
 	}
 	out := bytes.NewBuffer(dst)
-	w := pool.Get().(*gzip.Writer) //nolint:errcheck // the pool holds nothing else
+	w := pool.Get().(*gzip.Writer)
 	defer pool.Put(w)
 	w.Reset(out)
 	if _, err := w.Write(p); err != nil {

@@ -151,3 +151,69 @@ func (m *meteredReader) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Measure reads a stored stream of which nothing is known but how it is packed,
+// and writes what it unpacks to into dst. It returns both sides' sums. A stream
+// that is not what it should be is an error wrapping ErrDamaged, and what dst
+// got must not be used then.
+func Measure(dst io.Writer, src io.Reader, c Compression) (stored, plain Sum, err error) {
+	source := &meteredReader{src: src, meter: NewMeter()}
+	unpacker, err := c.decompressor(source)
+	if err != nil {
+		return Sum{}, Sum{}, damaged(source, err)
+	}
+	side := NewMeter()
+	_, err = io.Copy(io.MultiWriter(side, dst), unpacker)
+	_ = unpacker.Close()
+	if err != nil {
+		return Sum{}, Sum{}, damaged(source, err)
+	}
+	// What follows the end of the packed stream is not unpacked by anybody.
+	if n, err := io.Copy(io.Discard, source); err != nil || n > 0 {
+		return Sum{}, Sum{}, damaged(source, fmt.Errorf("%d bytes follow its end", n))
+	}
+	return source.meter.Sum(), side.Sum(), nil
+}
+
+// Within reads a run of bytes out of a gzip stream, by its offset in what the
+// stream unpacks to, and holds it against what was recorded of it. What lies
+// behind it is not read. The error wraps ErrDamaged or is the source's own.
+func Within(src io.Reader, offset int64, want Sum) (io.ReadCloser, error) {
+	source := &meteredReader{src: src, meter: NewMeter()}
+	unpacker, err := Gzip.decompressor(source)
+	if err != nil {
+		return nil, damaged(source, err)
+	}
+	if _, err := io.CopyN(io.Discard, unpacker, offset); err != nil {
+		_ = unpacker.Close()
+		return nil, damaged(source, err)
+	}
+	// The bytes are plain already: they are held against one sum only.
+	inner, err := NewReader(io.LimitReader(unpacker, want.Bytes), Expect{Compression: None, Stored: want, Plain: want}, Identities{})
+	if err != nil {
+		_ = unpacker.Close()
+		return nil, err
+	}
+	return within{inner, unpacker, source}, nil
+}
+
+type within struct {
+	*Reader
+	unpacker io.Closer
+	source   *meteredReader
+}
+
+// Read reads bytes of the run.
+func (w within) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrDamaged) {
+		err = damaged(w.source, err)
+	}
+	return n, err
+}
+
+// Close frees the unpacker.
+func (w within) Close() error {
+	_ = w.unpacker.Close()
+	return w.Reader.Close()
+}
