@@ -3,6 +3,7 @@ package archive
 import (
 	"errors"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/AutumnsGrove/patina/pkg/manifest"
@@ -70,9 +71,11 @@ func (b *block) pack() {
 	case b.kind == kindCarry:
 		b.out = b.in
 	case b.kind == kindPack && len(b.in) > 0:
+		b.packed = slices.Grow(b.packed, len(b.in)/4)
 		b.packed, b.err = seal.AppendGzip(b.packed, b.in, seal.GzipPacked)
 		b.out = b.packed
 	case b.kind == kindWrap && len(b.in) > 0:
+		b.packed = slices.Grow(b.packed, len(b.in)+len(b.in)/100+100)
 		b.packed, b.err = seal.AppendGzip(b.packed, b.in, seal.GzipStored)
 		b.out = b.packed
 	}
@@ -88,7 +91,8 @@ type output struct {
 	// What follows is the run's own until done.
 	all     *seal.Meter
 	members []manifest.Member
-	content *seal.Meter // of the member that is being written; nil between
+	inside  bool        // whether a member is being written
+	content *seal.Meter // of that member
 	memory  memory
 
 	mu  sync.Mutex
@@ -138,19 +142,25 @@ func (o *output) write(b *block) error {
 	case b.member == nil:
 		return o.put(b.out)
 	}
-	if o.content == nil {
+	if !o.inside {
 		b.member.Offset = o.all.Bytes()
-		o.content = seal.NewMeter()
+		o.inside, o.content = true, seal.NewMeter()
 		o.memory = memory{whole: b.remember}
 	}
-	_, _ = o.content.Write(b.out) // it never fails
+	if b.kind != kindCarry {
+		_, _ = o.content.Write(b.out) // it never fails
+	}
 	o.memory.add(b.out)
 	if err := o.put(b.out); err != nil {
 		return err
 	}
 	if b.last {
 		b.member.Packed = o.content.Sum()
-		o.memory.packed, o.content = b.member.Packed, nil
+		if b.kind == kindCarry {
+			// The reader has just held these bytes against that.
+			b.member.Packed = b.member.Backup.Object.Stored
+		}
+		o.memory.packed, o.inside = b.member.Packed, false
 		o.members = append(o.members, *b.member)
 	}
 	return nil

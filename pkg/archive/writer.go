@@ -56,7 +56,8 @@ type Writer struct {
 // NewWriter makes a Writer, whose Close must be called, whatever happens.
 func NewWriter(dst io.Writer, o Options) *Writer {
 	o.Workers = min(max(o.Workers, 1), maxWorkers)
-	depth := 2*o.Workers + 2
+	// One for each worker, one that is filled, and one that is written.
+	depth := o.Workers + 2
 	w := &Writer{
 		options: o, work: make(chan *block, depth), free: make(chan *block, depth),
 		out: newOutput(dst, depth),

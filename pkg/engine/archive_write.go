@@ -177,7 +177,7 @@ const (
 	aheadDailies = 4
 	// aheadChunk and aheadChunks bound what is held of each.
 	aheadChunk  = 256 << 10
-	aheadChunks = 8
+	aheadChunks = 4
 )
 
 // readAhead reads dailies before their turn.
@@ -190,11 +190,13 @@ type readAhead struct {
 func (e *Engine) readAhead(ctx context.Context, dailies []Entry) *readAhead {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &readAhead{cancel: cancel}
+	spare := make(chan []byte, aheadDailies*aheadChunks)
 	for i, entry := range dailies {
 		// A repeat is written from memory, as a rule.
 		again := i > 0 && sameFile(dailies[i-1], entry)
 		r.sources = append(r.sources, &source{
-			e: e, ctx: ctx, entry: entry, again: again, read: make(chan struct{}), chunks: make(chan []byte, aheadChunks), ended: make(chan struct{}),
+			e: e, ctx: ctx, entry: entry, again: again, read: make(chan struct{}), ended: make(chan struct{}),
+			chunks: make(chan []byte, aheadChunks), spare: spare,
 		})
 	}
 	return r
@@ -230,7 +232,10 @@ type source struct {
 
 	chunks  chan []byte // closed after the last one, when bodyErr is set
 	bodyErr error
-	rest    []byte
+	// chunk is being read, and rest is what is left of it.
+	chunk, rest []byte
+	// spare are chunks that were read, of all sources.
+	spare chan []byte
 }
 
 func (s *source) run() {
@@ -278,8 +283,7 @@ func (s *source) pump() {
 	defer stop()
 	defer func() { _ = body.Close() }() // it was read to its end, or failed
 	for s.bodyErr == nil {
-		chunk := make([]byte, aheadChunk)
-		n := 0
+		chunk, n := s.newChunk(), 0
 		for n < len(chunk) && s.bodyErr == nil {
 			var m int
 			m, s.bodyErr = body.Read(chunk[n:])
@@ -293,14 +297,34 @@ func (s *source) pump() {
 	}
 }
 
+// newChunk is memory for a chunk; a small daily needs less than a whole one.
+func (s *source) newChunk() []byte {
+	if need := s.entry.Manifest.Object.Stored.Bytes + 1; need < aheadChunk {
+		return make([]byte, need)
+	}
+	select {
+	case used := <-s.spare:
+		return used
+	default:
+		return make([]byte, aheadChunk)
+	}
+}
+
 // Read reads stored bytes.
 func (s *source) Read(p []byte) (int, error) {
 	for len(s.rest) == 0 {
+		if cap(s.chunk) == aheadChunk {
+			select {
+			case s.spare <- s.chunk[:aheadChunk]:
+			default:
+			}
+		}
 		chunk, ok := <-s.chunks
 		if !ok {
+			s.chunk = nil
 			return 0, s.bodyErr
 		}
-		s.rest = chunk
+		s.chunk, s.rest = chunk, chunk
 	}
 	n := copy(p, s.rest)
 	s.rest = s.rest[n:]
