@@ -29,6 +29,8 @@ func cases() []benchCase {
 		{"limit", limitCase},
 		{"version", versionCase},
 		{"completion", completionCase},
+		{"archive", archiveCase},
+		{"member", memberCase},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/sandbox"
@@ -36,7 +37,9 @@ type bench struct {
 	s3     string
 	server *sandbox.Server
 	root   string
-	undo   []func() error
+	// kept are the folders of the bucket that stay from run to run.
+	kept []string
+	undo []func() error
 }
 
 func newBench(ctx context.Context, o options) (b *bench, err error) {
@@ -174,13 +177,17 @@ func (b *bench) startStore(ctx context.Context) error {
 	return errors.New("versitygw did not start")
 }
 
-// empty removes all objects, behind the server's back: it keeps nothing else.
+// empty removes all objects that are not kept, behind the server's back: it
+// remembers nothing.
 func (b *bench) empty() error {
 	entries, err := os.ReadDir(b.root)
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
+		if slices.Contains(b.kept, entry.Name()) {
+			continue
+		}
 		if err := os.RemoveAll(filepath.Join(b.root, entry.Name())); err != nil {
 			return err
 		}

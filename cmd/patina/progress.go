@@ -22,6 +22,8 @@ type progress struct {
 	bytes   map[string]int64
 	running []string
 	done    int
+	// waits is what the latest wait is for; empty when work goes on.
+	waits string
 }
 
 func (a *app) newProgress() *progress {
@@ -64,6 +66,10 @@ func (p *progress) Observe(e engine.Event) {
 		p.running = slices.DeleteFunc(p.running, func(n string) bool { return n == e.Database })
 		p.done++
 	}
+	p.waits = ""
+	if e.Phase == engine.PhaseWaiting {
+		p.waits = e.Detail
+	}
 	p.bytes[e.Database] = max(p.bytes[e.Database], e.Bytes)
 	p.draw()
 }
@@ -75,7 +81,11 @@ func (p *progress) draw() {
 	for _, n := range p.bytes {
 		total += n
 	}
-	p.bar.Describe(fmt.Sprintf("%d done, now: %s", p.done, strings.Join(p.running, ", ")))
+	text := fmt.Sprintf("%d done, now: %s", p.done, strings.Join(p.running, ", "))
+	if p.waits != "" {
+		text += " (" + p.waits + ")"
+	}
+	p.bar.Describe(text)
 	_ = p.bar.Set64(total)
 }
 

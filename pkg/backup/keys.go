@@ -162,6 +162,9 @@ func unescapeName(s string) (string, error) {
 // with a letter or a digit.
 const storePseudoDatabase = "_store"
 
+// weeklyPseudoDatabase stands there in the key of a record about an archive.
+const weeklyPseudoDatabase = "_weekly"
+
 // RecordKind is what a record tells of.
 type RecordKind string
 
@@ -190,6 +193,12 @@ func ProofKey(name Name, at time.Time, run RunID) string {
 // lies in an archive.
 func ArchivedProofKey(name Name, at time.Time, run RunID) string {
 	return proofStem(name, at, run) + ".weekly.json"
+}
+
+// ArchiveProofKey is the key of a proof record about an archive as a whole.
+func ArchiveProofKey(n ArchiveName, at time.Time, run RunID) string {
+	id := strings.TrimPrefix(n.String(), WeeklyPrefix)
+	return RecordPrefix(RecordProof) + weeklyPseudoDatabase + "/" + id + "/" + stamp(at, run) + ".json"
 }
 
 func proofStem(name Name, at time.Time, run RunID) string {

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -81,8 +82,9 @@ type Object struct {
 // Job is one piece of work that was asked for: a night, a manual backup, a
 // backup before a deploy. Several runs may share it.
 type Job struct {
-	// ID is "night-20241208T0300Z" for a night and
-	// "manual-20241208T101502Z-7f3a" for others. It holds no dot.
+	// ID is "night-20241208T0300Z" for a night,
+	// "archive-2024-W49-20241208T040001Z-7f3a" for the archiving of a week, and
+	// "manual-20241208T101502Z-7f3a" for other backups. It holds no dot.
 	ID      string  `json:"id"`
 	Trigger Trigger `json:"trigger"`
 	// Reason is what the operator gave at --reason; may be empty.
@@ -116,6 +118,23 @@ func NewJob(trigger Trigger, reason string, at time.Time, run RunID) Job {
 		Day:     DayOf(at),
 	}
 }
+
+// ArchiveJob is the job of archiving a week, begun at the given time by the given
+// run.
+func ArchiveJob(week Week, trigger Trigger, reason string, at time.Time, run RunID) Job {
+	at = at.UTC()
+	return Job{
+		ID:      fmt.Sprintf("%s%s-%s-%s", archiveJobPrefix, week, at.Format("20060102T150405Z"), run),
+		Trigger: trigger,
+		Reason:  reason,
+		Day:     DayOf(at),
+	}
+}
+
+const archiveJobPrefix = "archive-"
+
+// IsArchive says whether the job is the archiving of a week.
+func (j Job) IsArchive() bool { return strings.HasPrefix(j.ID, archiveJobPrefix) }
 
 // IsNight says whether the job is a night that several hosts may share.
 func (j Job) IsNight() bool { return !j.Night.IsZero() }

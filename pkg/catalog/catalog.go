@@ -138,9 +138,19 @@ type JobFilter struct {
 // Kind is what a job does.
 type Kind string
 
-// KindBackup is the kind of every job that takes backups. Other kinds come
-// with the verbs that need them.
-const KindBackup Kind = "backup"
+// The kinds of jobs: those that take backups, and those that archive a week.
+const (
+	KindBackup  Kind = "backup"
+	KindArchive Kind = "archive"
+)
+
+// KindOf is what a job does, which its id tells.
+func KindOf(job backup.Job) Kind {
+	if job.IsArchive() {
+		return KindArchive
+	}
+	return KindBackup
+}
 
 // Job is a job with everything the catalogue knows of it.
 type Job struct {

@@ -25,7 +25,7 @@ func (j *Job) Begin(job backup.Job, run backup.Run, now time.Time) error {
 	run.JobID, run.StartedAt = job.ID, Cut(run.StartedAt)
 	run.Host, run.Version = Prose(run.Host), Prose(run.Version)
 	if j.Status == "" {
-		*j = Job{Job: job, Kind: KindBackup, StartedAt: run.StartedAt}
+		*j = Job{Job: job, Kind: KindOf(job), StartedAt: run.StartedAt}
 		j.Reason, j.Night, j.Day = Prose(job.Reason), Cut(job.Night), backup.DayOf(job.Day)
 	}
 	j.sweep(now)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
 )
 
 // Leases are named rights to work on something, held for a while by one owner.
@@ -76,3 +78,6 @@ func (e *HeldError) Unwrap() error { return ErrHeld }
 // DatabaseLease is the name of the lease on one database, for everything that
 // must be alone with it: backup, restore, rewind, drill targets.
 func DatabaseLease(databaseID string) string { return "db:" + databaseID }
+
+// WeekLease is the name of the lease on the archive of a week.
+func WeekLease(week backup.Week) string { return "week:" + week.String() }

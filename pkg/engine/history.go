@@ -77,7 +77,8 @@ func historyOf(jobs map[string]*history, id string) *history {
 // job is the job as a catalogue would tell it.
 func (h *history) job() catalog.Job {
 	runs := h.runs()
-	job := catalog.Job{Job: h.identity(), Kind: catalog.KindBackup}
+	identity := h.identity()
+	job := catalog.Job{Job: identity, Kind: catalog.KindOf(identity)}
 	job.Runs = slices.SortedFunc(maps.Values(runs), func(a, b catalog.Run) int {
 		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
 	})

@@ -162,16 +162,28 @@ func (j *journal) acquire(ctx context.Context, names []string, owner catalog.Own
 // keep renews a lease until ctx ends, and then releases it. Losing it never
 // ends a backup: what is published is decided by the store.
 func (j *journal) keep(ctx context.Context, lease catalog.Lease) {
+	lost := false
+	lease = j.renew(ctx, lease, func() {
+		lost = true
+		j.log.Warn("lease lost, backup goes on", "lease", lease.Name)
+	})
+	if !lost {
+		j.release(ctx, lease)
+	}
+}
+
+// renew renews a lease until ctx ends, or until it is lost, which it tells. It
+// returns the lease as it was renewed last.
+func (j *journal) renew(ctx context.Context, lease catalog.Lease, lost func()) catalog.Lease {
 	ticker := time.NewTicker(catalog.HeartbeatEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			j.release(ctx, lease)
-			return
+			return lease
 		case <-ticker.C:
 			if !j.usable() {
-				return
+				return lease
 			}
 			err := j.ask(ctx, "renew lease", func(ctx context.Context) error {
 				renewed, err := j.catalog.Renew(ctx, lease, leaseTTL)
@@ -181,8 +193,8 @@ func (j *journal) keep(ctx context.Context, lease catalog.Lease) {
 				return err
 			})
 			if errors.Is(err, catalog.ErrLost) {
-				j.log.Warn("lease lost, backup goes on", "lease", lease.Name)
-				return
+				lost()
+				return lease
 			}
 		}
 	}

@@ -3,16 +3,24 @@ package engine
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
 
+// prober is the run that tries what a store can do.
+type prober interface {
+	id() backup.RunID
+	now() time.Time
+	warn(error)
+}
+
 // conditions is what the store keeps: from the newest record of it in the
 // bucket, else by trying it once and leaving that record. When neither can be
 // had, the store is taken to keep nothing, which costs longer names only.
-func (e *Engine) conditions(ctx context.Context, r *backupRun) store.Conditions {
+func (e *Engine) conditions(ctx context.Context, r prober) store.Conditions {
 	prober, ok := e.opts.Store.(store.Prober)
 	if !ok {
 		return store.Conditions{Single: true, Multipart: true}
@@ -25,7 +33,7 @@ func (e *Engine) conditions(ctx context.Context, r *backupRun) store.Conditions 
 		return known
 	}
 	now := r.now()
-	conditions, err := prober.Probe(ctx, backup.ProbeKey(now, r.run.ID))
+	conditions, err := prober.Probe(ctx, backup.ProbeKey(now, r.id()))
 	if err != nil {
 		r.warn(fmt.Errorf("try what the store can do: %w", err))
 		return store.Conditions{}
@@ -35,7 +43,7 @@ func (e *Engine) conditions(ctx context.Context, r *backupRun) store.Conditions 
 		SingleConditional: conditions.Single, MultipartConditional: conditions.Multipart,
 	})
 	if err == nil {
-		_, err = e.putDocument(ctx, backup.CapabilityKey(now, r.run.ID), body)
+		_, err = e.putDocument(ctx, backup.CapabilityKey(now, r.id()), body)
 	}
 	if err != nil {
 		r.warn(fmt.Errorf("record what the store can do: %w", err))

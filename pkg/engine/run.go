@@ -85,6 +85,8 @@ func (r *backupRun) fail(t *task, err error) {
 	r.mu.Unlock()
 }
 
+func (r *backupRun) id() backup.RunID { return r.run.ID }
+
 func (r *backupRun) warn(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -415,6 +415,9 @@ func (e *Engine) writtenManifests(ctx context.Context) ([]manifest.Written, erro
 		if err != nil {
 			continue // a newer or a foreign one tells of nothing that this one knows
 		}
+		if end.Archive != nil {
+			written = append(written, *end.Archive)
+		}
 		for _, result := range end.Results {
 			if result.Manifest != nil {
 				written = append(written, *result.Manifest)

@@ -33,6 +33,7 @@ const (
 	FormatCapability Format = "patina.capability"
 	FormatProof      Format = "patina.proof"
 	FormatArchive    Format = "patina.archive"
+	FormatIndex      Format = "patina.index"
 )
 
 // header is how every document begins.

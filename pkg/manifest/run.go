@@ -42,6 +42,9 @@ type End struct {
 	// run was about every configured database.
 	Only    []string `json:"only,omitempty"`
 	Results []Result `json:"results"`
+	// Archive is the manifest of the archive that this run wrote; nil where it
+	// wrote none.
+	Archive *Written `json:"archive,omitempty"`
 }
 
 func (End) format() Format { return FormatEnd }

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// sealedExtension is what the key of an encrypted object ends in.
-const sealedExtension = ".age"
+// EncryptedExtension is what the key of an encrypted object ends in.
+const EncryptedExtension = ".age"
 
 var (
 	// ErrNoIdentity is wrapped by the error of opening what is encrypted
@@ -187,7 +187,7 @@ func (i Identities) With(more Identities) Identities {
 // Open decrypts what Seal encrypted. The error wraps ErrNoIdentity,
 // ErrOtherIdentity or ErrDamaged.
 func (i Identities) Open(sealed []byte) ([]byte, error) {
-	source := &meteredReader{src: bytes.NewReader(sealed), meter: newMeter()}
+	source := &meteredReader{src: bytes.NewReader(sealed), meter: NewMeter()}
 	plain, err := i.decryptor(source)
 	if err != nil {
 		return nil, err

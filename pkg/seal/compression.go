@@ -60,7 +60,7 @@ func (c Compression) ContentType() string {
 // PackingOfKey tells from an object's key alone how it was packed, for objects
 // that have no manifest.
 func PackingOfKey(key string) (c Compression, encrypted bool) {
-	key, encrypted = strings.CutSuffix(key, sealedExtension)
+	key, encrypted = strings.CutSuffix(key, EncryptedExtension)
 	for _, c := range []Compression{Gzip, Zstd} {
 		if strings.HasSuffix(key, c.Extension()) {
 			return c, encrypted

@@ -27,7 +27,7 @@ type Reader struct {
 	expect   Expect
 	source   *meteredReader
 	unpacker io.ReadCloser
-	plain    *meter
+	plain    *Meter
 	err      error
 }
 
@@ -36,7 +36,7 @@ type Reader struct {
 // last byte. The caller closes it; src stays open. The error wraps ErrDamaged,
 // ErrNoIdentity or ErrOtherIdentity, or is the source's own.
 func NewReader(src io.Reader, expect Expect, identities Identities) (*Reader, error) {
-	source := &meteredReader{src: src, meter: newMeter()}
+	source := &meteredReader{src: src, meter: NewMeter()}
 	var packed io.Reader = source
 	if expect.Encrypted {
 		opened, err := identities.decryptor(source)
@@ -55,7 +55,7 @@ func NewReader(src io.Reader, expect Expect, identities Identities) (*Reader, er
 	}
 	r := &Reader{expect: expect, source: source, unpacker: unpacker, plain: source.meter}
 	if !expect.asStored() {
-		r.plain = newMeter()
+		r.plain = NewMeter()
 	}
 	return r, nil
 }
@@ -89,7 +89,7 @@ func (r *Reader) finish() error {
 	if err := finishedAs(r.source, "stored", r.expect.Stored); err != nil {
 		return err
 	}
-	if err := compare("plain", r.plain.sum(), r.expect.Plain); err != nil {
+	if err := compare("plain", r.plain.Sum(), r.expect.Plain); err != nil {
 		return err
 	}
 	return io.EOF
@@ -102,7 +102,7 @@ func finishedAs(source *meteredReader, side string, want Sum) error {
 	if _, err := io.Copy(io.Discard, source); err != nil {
 		return fmt.Errorf("read stored bytes: %w", err)
 	}
-	return compare(side, source.meter.sum(), want)
+	return compare(side, source.meter.Sum(), want)
 }
 
 func compare(side string, got, want Sum) error {
@@ -138,7 +138,7 @@ func damaged(source *meteredReader, err error) error {
 // failure apart from the unpacker's.
 type meteredReader struct {
 	src   io.Reader
-	meter *meter
+	meter *Meter
 	err   error
 }
 
@@ -157,12 +157,12 @@ func (m *meteredReader) Read(p []byte) (int, error) {
 // that is not what it should be is an error wrapping ErrDamaged, and what dst
 // got must not be used then.
 func Measure(dst io.Writer, src io.Reader, c Compression) (stored, plain Sum, err error) {
-	source := &meteredReader{src: src, meter: newMeter()}
+	source := &meteredReader{src: src, meter: NewMeter()}
 	unpacker, err := c.decompressor(source)
 	if err != nil {
 		return Sum{}, Sum{}, damaged(source, err)
 	}
-	side := newMeter()
+	side := NewMeter()
 	_, err = io.Copy(io.MultiWriter(side, dst), unpacker)
 	_ = unpacker.Close()
 	if err != nil {
@@ -172,14 +172,14 @@ func Measure(dst io.Writer, src io.Reader, c Compression) (stored, plain Sum, er
 	if n, err := io.Copy(io.Discard, source); err != nil || n > 0 {
 		return Sum{}, Sum{}, damaged(source, fmt.Errorf("%d bytes follow its end", n))
 	}
-	return source.meter.sum(), side.sum(), nil
+	return source.meter.Sum(), side.Sum(), nil
 }
 
 // Within reads a run of bytes out of a gzip stream, by its offset in what the
 // stream unpacks to, and holds it against what was recorded of it. What lies
 // behind it is not read. The error wraps ErrDamaged or is the source's own.
 func Within(src io.Reader, offset int64, want Sum) (io.ReadCloser, error) {
-	source := &meteredReader{src: src, meter: newMeter()}
+	source := &meteredReader{src: src, meter: NewMeter()}
 	unpacker, err := Gzip.decompressor(source)
 	if err != nil {
 		return nil, damaged(source, err)

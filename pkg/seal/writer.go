@@ -18,21 +18,26 @@ type Sum struct {
 	SHA256 string `json:"sha256,omitempty"`
 }
 
-// meter counts and hashes what is written to it.
-type meter struct {
+// Meter counts and hashes what is written to it.
+type Meter struct {
 	hash  hash.Hash
 	bytes int64
 }
 
-func newMeter() *meter { return &meter{hash: sha256.New()} }
+// NewMeter makes a Meter.
+func NewMeter() *Meter { return &Meter{hash: sha256.New()} }
 
 // Write never fails.
-func (m *meter) Write(p []byte) (int, error) {
+func (m *Meter) Write(p []byte) (int, error) {
 	m.bytes += int64(len(p))
 	return m.hash.Write(p)
 }
 
-func (m *meter) sum() Sum {
+// Bytes is how much was written so far.
+func (m *Meter) Bytes() int64 { return m.bytes }
+
+// Sum is that of all that was written so far.
+func (m *Meter) Sum() Sum {
 	return Sum{Bytes: m.bytes, SHA256: hex.EncodeToString(m.hash.Sum(nil))}
 }
 
@@ -48,7 +53,7 @@ func (p Packing) Extension() string {
 	if p.Recipients.IsZero() {
 		return p.Compression.Extension()
 	}
-	return p.Compression.Extension() + sealedExtension
+	return p.Compression.Extension() + EncryptedExtension
 }
 
 // ContentType is the media type of a dump packed so.
@@ -66,8 +71,8 @@ func (p Packing) plain() bool { return p.Compression == None && p.Recipients.IsZ
 type Writer struct {
 	packer io.WriteCloser
 	sealer io.WriteCloser // nil without recipients
-	plain  *meter
-	stored *meter // the same as plain where nothing lies between them
+	plain  *Meter
+	stored *Meter // the same as plain where nothing lies between them
 	closed bool
 }
 
@@ -75,10 +80,10 @@ type Writer struct {
 // must not after a failure: an archive without its end is then known as cut.
 // With recipients, NewWriter itself writes the head of the encrypted stream.
 func NewWriter(dst io.Writer, p Packing) (*Writer, error) {
-	w := &Writer{plain: newMeter()}
+	w := &Writer{plain: NewMeter()}
 	w.stored = w.plain
 	if !p.plain() {
-		w.stored = newMeter()
+		w.stored = NewMeter()
 		dst = io.MultiWriter(w.stored, dst)
 	}
 	if !p.Recipients.IsZero() {
@@ -118,14 +123,14 @@ func (w *Writer) Close() error {
 }
 
 // Plain is the sum of the bytes before packing. It is final after Close.
-func (w *Writer) Plain() Sum { return w.plain.sum() }
+func (w *Writer) Plain() Sum { return w.plain.Sum() }
 
 // Stored is the sum of the bytes after packing. It is final after Close.
-func (w *Writer) Stored() Sum { return w.stored.sum() }
+func (w *Writer) Stored() Sum { return w.stored.Sum() }
 
 // SumOf is the sum of bytes at hand.
 func SumOf(b []byte) Sum {
-	m := newMeter()
+	m := NewMeter()
 	_, _ = m.Write(b)
-	return m.sum()
+	return m.Sum()
 }

@@ -16,6 +16,7 @@ func jobTests() []test {
 		{"filters hold together", testFilters},
 		{"runs by start, backups by name", testOrderWithinJob},
 		{"jobs are not mixed up", testNotMixed},
+		{"archives are jobs of their own kind", testArchiveJobs},
 	}
 }
 
@@ -134,5 +135,24 @@ func testNotMixed(t *testing.T, b Bench) {
 			want = catalog.BackupFailed
 		}
 		same(t, job.ID, job.Backups[0].Status, want)
+	}
+}
+
+func testArchiveJobs(t *testing.T, b Bench) {
+	c := b.Open(t)
+	begin(t, c, night(), runOf(night(), "aaaa", 0))
+	week := backup.WeekOf(tick())
+	job := backup.ArchiveJob(week, backup.TriggerSchedule, "by cron", tick().Add(time.Hour), "bbbb")
+	begin(t, c, job, runOf(job, "bbbb", 3600))
+	same(t, "archives", idsOf(t, c, catalog.JobFilter{Kind: catalog.KindArchive}), []string{job.ID})
+	same(t, "backups", idsOf(t, c, catalog.JobFilter{Kind: catalog.KindBackup}), []string{night().ID})
+	end(t, c, job, "bbbb", catalog.RunPartial)
+	got := jobOf(t, c, job.ID)
+	same(t, "the job", got.Job, job)
+	same(t, "its status", got.Status, catalog.JobPartial)
+	owner := catalog.Owner{JobID: job.ID, RunID: "bbbb", Host: "host"}
+	lease, err := c.Acquire(t.Context(), []string{catalog.WeekLease(week)}, owner, time.Minute)
+	if err != nil || lease.Name != "week:2024-W49" {
+		t.Errorf("the lease on the week is %+v, %v", lease, err)
 	}
 }
