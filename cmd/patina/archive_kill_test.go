@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/sandbox"
 )
 
@@ -211,4 +212,63 @@ func TestTwoProcessesArchiveAtOnce(t *testing.T) {
 		t.Errorf("the results are %v", results)
 	}
 	b.wantOneArchive("two at once")
+}
+
+// TestAnArchiveMayDieOnEveryStore kills it around the writes that count, of an
+// archive in several parts, followed by the same host and by another.
+func TestAnArchiveMayDieOnEveryStore(t *testing.T) {
+	t.Parallel()
+	scenes := []scene{{store: storeFolder, noCatalog: true}}
+	if !testing.Short() {
+		scenes = append(scenes,
+			scene{store: storeVersity}, scene{store: storeR2, noCatalog: true, elsewhere: true}, scene{store: storeCareless, elsewhere: true})
+	}
+	for _, s := range scenes {
+		for _, at := range []string{
+			"amid put weekly/*.tar.gz 5300000", "after put weekly/*.tar.gz", "before put weekly/*.json", "after put weekly/*.json",
+		} {
+			t.Run(s.String()+"/"+at, func(t *testing.T) {
+				t.Parallel()
+				newVictim(t, s).archiveAfterDeath(at)
+			})
+		}
+	}
+}
+
+// archiveAfterDeath takes backups of which an archive has more than one part of
+// an upload, has the archive killed at a point, and wants the next run to leave
+// one good one.
+func (v *victim) archiveAfterDeath(at string) {
+	v.t.Helper()
+	// Half of a hexadecimal digit's bits are noise, which does not compress.
+	const rows = "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 130) SELECT hex(randomblob(47000)) FROM n"
+	if _, err := v.d1.Seed(v.t.Context(), "noise", "CREATE TABLE t(v)", rows); err != nil {
+		v.t.Fatal(err)
+	}
+	v.patina(v.status(), "backup", "alpha", "beta", "noise")
+	week := backup.WeekOf(v.at).String()
+	v.process(killed, processOptions{at: at, signal: syscall.SIGKILL}, "archive", "--week", week)
+	v.wantEqualBackupsOf(v.d1)
+	// It ends with 0 without a catalogue too, where nothing was left to do.
+	got := v.next("archive", "--week", week)
+	if got.status != 0 && got.status != v.status() {
+		v.t.Fatalf("the next run ends with %d:\n%s", got.status, got.stderr)
+	}
+	listed := v.wantEqualBackupsOf(v.d1)
+	if len(listed.Backups) != 3 || len(listed.Foreign) != 0 || len(listed.Unfinished) > 1 {
+		v.t.Errorf("%d backups are listed, foreign %v, unfinished %v", len(listed.Backups), listed.Foreign, listed.Unfinished)
+	}
+	proven := decode[verifyJSON](v.t, v.patina(0, "verify", "--all", "-o", "json").stdout)
+	weekly := 0
+	for _, c := range proven.Copies {
+		if c.Kind == engine.KindWeekly && c.Passed {
+			weekly++
+		}
+	}
+	if proven.Passed != 6 || weekly != 3 {
+		v.t.Errorf("%d copies are proven, %d of them in archives; want 6 and 3", proven.Passed, weekly)
+	}
+	if got := v.next("archive", "--week", week); got.status != 0 || got.stdout+got.stderr != "" {
+		v.t.Errorf("one more run ends with %d and says %q", got.status, got.stdout+got.stderr)
+	}
 }
