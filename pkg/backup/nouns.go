@@ -136,6 +136,23 @@ const archiveJobPrefix = "archive-"
 // IsArchive says whether the job is the archiving of a week.
 func (j Job) IsArchive() bool { return strings.HasPrefix(j.ID, archiveJobPrefix) }
 
+// AdoptionJob is the job of adopting what another program left, begun at the
+// given time by the given run.
+func AdoptionJob(at time.Time, run RunID) Job {
+	at = at.UTC()
+	return Job{
+		ID:      fmt.Sprintf("%s%s-%s", adoptionJobPrefix, at.Format("20060102T150405Z"), run),
+		Trigger: TriggerManual,
+		Reason:  "dumps of another program",
+		Day:     DayOf(at),
+	}
+}
+
+const adoptionJobPrefix = "adopt-"
+
+// IsAdoption says whether the job is the adoption of what another program left.
+func (j Job) IsAdoption() bool { return strings.HasPrefix(j.ID, adoptionJobPrefix) }
+
 // IsNight says whether the job is a night that several hosts may share.
 func (j Job) IsNight() bool { return !j.Night.IsZero() }
 

@@ -138,16 +138,21 @@ type JobFilter struct {
 // Kind is what a job does.
 type Kind string
 
-// The kinds of jobs: those that take backups, and those that archive a week.
+// The kinds of jobs: those that take backups, those that archive a week, and
+// those that adopt what another program left.
 const (
 	KindBackup  Kind = "backup"
 	KindArchive Kind = "archive"
+	KindAdopt   Kind = "adopt"
 )
 
 // KindOf is what a job does, which its id tells.
 func KindOf(job backup.Job) Kind {
-	if job.IsArchive() {
+	switch {
+	case job.IsArchive():
 		return KindArchive
+	case job.IsAdoption():
+		return KindAdopt
 	}
 	return KindBackup
 }

@@ -74,10 +74,7 @@ func (e *Engine) Adopt(ctx context.Context, req AdoptRequest) (AdoptResult, erro
 	now := e.now(ctx, log)
 	id := e.opts.NewRunID()
 	r := &adoptRun{e: e, dryRun: req.DryRun, started: now}
-	r.job = backup.Job{
-		ID:      fmt.Sprintf("adopt-%s-%s", now.UTC().Format("20060102T150405Z"), id),
-		Trigger: backup.TriggerManual, Reason: "dumps of another program", Day: backup.DayOf(now),
-	}
+	r.job = backup.AdoptionJob(now, id)
 	r.run = backup.Run{ID: id, JobID: r.job.ID, Host: e.opts.Host, Process: e.opts.Process, Version: e.opts.Version, StartedAt: now}
 	inv, err := e.takeInventory(ctx, backup.DailyPrefix, backup.WeeklyPrefix)
 	if err != nil {

@@ -418,7 +418,8 @@ func (w *weekRun) conclude(ctx context.Context) {
 	if w.result.Err != nil {
 		message = w.result.Err.Error()
 	}
-	end := manifest.End{Job: w.job, Run: w.run, EndedAt: w.now(), Status: string(status), Message: message, Archive: w.written}
+	ended := w.now()
+	end := manifest.End{Job: w.job, Run: w.run, EndedAt: ended, Status: string(status), Message: message, Archive: w.written}
 	body, err := manifest.Encode(end)
 	if err == nil {
 		_, err = w.e.putDocument(after, backup.EndKey(w.job, w.run.ID), body)
@@ -426,7 +427,7 @@ func (w *weekRun) conclude(ctx context.Context) {
 	if err != nil {
 		w.warn(fmt.Errorf("write the end record: %w", err))
 	}
-	w.log.end(after, w.job, w.run.ID, catalog.RunEnd{Status: status, Message: message})
+	w.log.end(after, w.job, w.run.ID, catalog.RunEnd{Status: status, At: ended, Message: message})
 	phase, bytes := PhaseDone, int64(0)
 	if w.result.Err != nil {
 		phase = PhaseFailed

@@ -74,7 +74,11 @@ func (s *Store) readFolder(folder string) ([]string, error) {
 		return nil, err
 	}
 	entries, err := dir.ReadDir(-1)
-	if err := errors.Join(err, dir.Close()); err != nil {
+	err = errors.Join(err, dir.Close())
+	if folder != "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // the same, between the opening and the reading
+	}
+	if err != nil {
 		return nil, err
 	}
 	keys := make([]string, 0, len(entries))

@@ -188,14 +188,13 @@ func (s Suite) listBesideWriters(t *testing.T) {
 			}
 		}
 	}()
+	defer func() { close(stop); <-done }()
 	for range 20 {
 		got := slices.DeleteFunc(keys(t, st, ""), func(key string) bool { return strings.HasSuffix(key, "/churn") })
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("List (-want +got):\n%s", diff)
 		}
 	}
-	close(stop)
-	<-done
 }
 
 // churn writes and deletes one key, from any goroutine.
