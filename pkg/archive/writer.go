@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -240,17 +241,8 @@ func (w *Writer) Close() (Contents, error) {
 	w.packers.Wait()
 	close(w.out.queue)
 	<-w.out.done
-	if err := cmpErr(endErr, w.out.failed()); err != nil {
+	if err := cmp.Or(endErr, w.out.failed()); err != nil {
 		return Contents{}, fmt.Errorf("write the archive: %w", err)
 	}
 	return Contents{Members: w.out.members, Stored: w.out.all.Sum()}, nil
-}
-
-func cmpErr(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

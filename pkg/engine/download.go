@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/AutumnsGrove/patina/pkg/archive"
 	"github.com/AutumnsGrove/patina/pkg/fault"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/seal"
@@ -115,10 +116,11 @@ type place struct {
 	// stored is how many bytes lie there; 0 for a part of an object, of which
 	// the store tells the whole length.
 	stored int64
-	// outer is what the bytes must be, and inner what they then unpack to; inner
-	// is nil where outer is all.
+	// outer is what the bytes must be; of a member of an archive, the file.
 	outer seal.Expect
-	inner *seal.Expect
+	// member is what the bytes are where an archive holds them by themselves;
+	// nil elsewhere.
+	member *manifest.Member
 	// within is the member to take out of an archive that is one stream; nil
 	// where the bytes at the place are the member's alone.
 	within *manifest.Member
@@ -133,14 +135,13 @@ func (e Entry) places() []place {
 	}
 	if e.Archived != nil {
 		key, part := e.Archived.member()
-		from := place{key: key, part: part, outer: e.Archived.Member.Expect()}
-		if e.Manifest.Encrypted() {
-			from.inner = &expect
-		}
+		member := e.Archived.Member
+		member.Backup = e.Manifest // opened, perhaps, unlike the archive's
+		from := place{key: key, part: part, outer: member.Expect(), member: &member}
 		if e.Archived.Stream {
 			whole := e.Archived.Object.Stored
 			from.outer = seal.Expect{Compression: seal.None, Stored: whole, Plain: whole}
-			from.within = &e.Archived.Member
+			from.within, from.member = &member, nil
 		}
 		all = append(all, from)
 	}
@@ -152,26 +153,11 @@ func (p place) unpack(body io.Reader, by seal.Identities) (io.ReadCloser, error)
 	if p.within != nil {
 		return seal.Within(body, p.within.Offset, p.within.Content)
 	}
-	outer, err := seal.NewReader(body, p.outer, by)
-	if err != nil || p.inner == nil {
-		return outer, err
+	if p.member != nil {
+		return archive.Unpack(body, *p.member, by)
 	}
-	inner, err := seal.NewReader(outer, *p.inner, by)
-	if err != nil {
-		_ = outer.Close()
-		return nil, err
-	}
-	return nested{inner, outer}, nil
+	return seal.NewReader(body, p.outer, by)
 }
-
-// nested is a reader that unpacks what another unpacked.
-type nested struct {
-	*seal.Reader
-	outer io.Closer
-}
-
-// Close closes both.
-func (n nested) Close() error { return errors.Join(n.Reader.Close(), n.outer.Close()) }
 
 // kind is the kind of place.
 func (p place) kind() Kind {
@@ -184,7 +170,7 @@ func (p place) kind() Kind {
 // raw is what the bytes at the place are, as far as they are unpacked without
 // any key.
 func (p place) raw() seal.Expect {
-	if p.inner != nil {
+	if p.member != nil && p.member.Backup.Encrypted() {
 		return p.outer
 	}
 	return p.asStored()
