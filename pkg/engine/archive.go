@@ -150,8 +150,12 @@ func (e *Engine) Archive(ctx context.Context, req ArchiveRequest) (ArchiveResult
 		return ArchiveResult{}, err
 	}
 	for _, week := range weeks {
-		if w, did := r.week(ctx, week); did {
-			result.Weeks = append(result.Weeks, w)
+		for more := true; more; {
+			var w WeekResult
+			var did bool
+			if w, did, more = r.week(ctx, week); did {
+				result.Weeks = append(result.Weeks, w)
+			}
 		}
 	}
 	result.EndedAt, result.CatalogErr, result.Warnings = r.now(), log.Err(), r.warnings

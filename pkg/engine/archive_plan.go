@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -20,8 +21,10 @@ type weekPlan struct {
 	// any more.
 	name     backup.ArchiveName
 	replaces []int
-	// dailies are to be archived, database by database.
+	// dailies are to be archived, database by database. More says that others
+	// are left, of which the manifest of one archive cannot tell too.
 	dailies []Entry
+	more    bool
 	// known are all backups of the week, wherever they lie.
 	known []Entry
 	// damaged says of dailies, by the keys of their manifests, why they are not
@@ -54,6 +57,11 @@ func (r *archiveRun) plan(ctx context.Context, week backup.Week) (weekPlan, erro
 		p.dailies = append(p.dailies, entry)
 	}
 	slices.SortFunc(p.dailies, byDatabase)
+	fit, err := fitting(p.dailies, r.e.opts.ArchiveManifest)
+	if err != nil {
+		return weekPlan{}, err
+	}
+	p.dailies, p.more = p.dailies[:fit], fit < len(p.dailies)
 	for _, stray := range inv.foreign {
 		if _, ext, err := backup.ParseName(stray.Key); err == nil && ext == "json" {
 			r.warn(fmt.Errorf("%s is not archived: %s", stray.Key, stray.Why))
@@ -64,6 +72,26 @@ func (r *archiveRun) plan(ctx context.Context, week backup.Week) (weekPlan, erro
 	}
 	p.runs, err = r.e.runsOf(ctx, week)
 	return p, err
+}
+
+// fitting is how many of the dailies a manifest of that many bytes can tell of:
+// one at least.
+func fitting(dailies []Entry, most int64) (int, error) {
+	// What a member has beside its backup's manifest, and what that grows by
+	// where it stands within another document.
+	const perMember, perLine = 2048, 8
+	size := int64(0)
+	for i, entry := range dailies {
+		body, err := manifest.Encode(entry.Manifest)
+		if err != nil {
+			return 0, err
+		}
+		size += int64(len(body)) + perMember + perLine*int64(bytes.Count(body, []byte("\n")))
+		if size > most && i > 0 {
+			return i, nil
+		}
+	}
+	return len(dailies), nil
 }
 
 // ofStoredDaily are the records about what is stored of a daily, and those that

@@ -249,6 +249,29 @@ func TestALateDailyMakesASecondPart(t *testing.T) {
 	b.wantArchived(e, 5)
 }
 
+// TestAWeekThatIsTooMuchForOneManifest gets several parts, in one run.
+func TestAWeekThatIsTooMuchForOneManifest(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "alpha", "beta")
+	e := b.host(func(o *engine.Options) { o.ArchiveManifest = 10_000 })
+	b.nights(e, 2, 3, 4)
+	r := b.archive(e)
+	members := 0
+	for i, w := range r.Weeks {
+		if w.Outcome != engine.OutcomeDone || w.Manifest.Part != i+1 || len(w.Gaps) != 8 {
+			t.Fatalf("part %d is %s: %v; gaps %v", i+1, w.Outcome, w.Err, w.Gaps)
+		}
+		if body := b.read(w.ManifestKey); len(body) > 10_000 {
+			t.Errorf("the manifest of part %d has %d bytes", i+1, len(body))
+		}
+		members += len(w.Manifest.Members)
+	}
+	if len(r.Weeks) < 2 || len(r.Weeks) > 5 || members != 6 {
+		t.Errorf("%d parts with %d members", len(r.Weeks), members)
+	}
+	b.wantArchived(e, 6)
+}
+
 // TestMissedWeeksAreMadeUp oldest first, and the week that is not over yet is
 // left.
 func TestMissedWeeksAreMadeUp(t *testing.T) {

@@ -43,13 +43,13 @@ type weekRun struct {
 
 func (w *weekRun) id() backup.RunID { return w.run.ID }
 
-// week archives one week. The second result is false where nothing was left to
-// do.
-func (r *archiveRun) week(ctx context.Context, week backup.Week) (WeekResult, bool) {
+// week archives one week. Did is false where nothing was left to do, and more is
+// true where a further part is to be made.
+func (r *archiveRun) week(ctx context.Context, week backup.Week) (result WeekResult, did, more bool) {
 	w := r.newWeekRun(week)
 	release, proceed := w.claim(ctx)
 	if !proceed {
-		return w.result, true
+		return w.result, true, false
 	}
 	defer release(ctx)
 	ctx, lost := context.WithCancelCause(ctx)
@@ -59,18 +59,18 @@ func (r *archiveRun) week(ctx context.Context, week backup.Week) (WeekResult, bo
 	var err error
 	if w.plan, err = w.archiveRun.plan(ctx, week); err != nil {
 		w.fail(ctx, err)
-		return w.result, true
+		return w.result, true, false
 	}
 	w.name = w.plan.name
 	w.result.Dailies, w.result.Gaps = w.plan.dailies, w.plan.gaps(w.startedAt)
 	if len(w.plan.dailies) == 0 {
-		return w.result, false
+		return w.result, false, false
 	}
 	if !r.req.DryRun {
 		w.work(ctx)
 	}
 	w.result.Took = w.now().Sub(w.startedAt)
-	return w.result, true
+	return w.result, true, w.plan.more && w.result.Manifest != nil
 }
 
 func (r *archiveRun) newWeekRun(week backup.Week) *weekRun {

@@ -9,6 +9,7 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/d1"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/seal"
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
@@ -40,6 +41,11 @@ type Options struct {
 	// Identities reads the private keys that open encrypted dumps; nil where
 	// there are none. It is asked when a dump turns out to need them.
 	Identities func(context.Context) (seal.Identities, error)
+
+	// ArchiveManifest bounds the manifest of one archive, in bytes; 0 means half
+	// of what can be read as one document. A week that takes more gets several
+	// parts.
+	ArchiveManifest int64
 
 	// Pause is how long to wait before a try, given how many failed before;
 	// nil means 2 s, and twice as long each time.
@@ -78,6 +84,9 @@ func New(opts Options) (*Engine, error) {
 	}
 	if opts.Pause == nil {
 		opts.Pause = func(failed int) time.Duration { return time.Second << failed }
+	}
+	if opts.ArchiveManifest <= 0 {
+		opts.ArchiveManifest = manifest.MaxBytes / 2
 	}
 	if opts.Concurrency < 1 {
 		opts.Concurrency = 1
