@@ -143,6 +143,10 @@ func (b *bench) startStore(ctx context.Context) error {
 	if err := os.MkdirAll(b.root, 0o700); err != nil {
 		return err
 	}
+	sidecar := filepath.Join(b.dir, "sidecar")
+	if err := os.MkdirAll(sidecar, 0o700); err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -152,7 +156,9 @@ func (b *bench) startStore(ctx context.Context) error {
 		return err
 	}
 	cmd := exec.Command(b.versitygw, "--access", accessKey, "--secret", secretKey, "--region", "auto",
-		"--port", address, "--health", "/health", "--quiet", "posix", filepath.Dir(b.root))
+		"--port", address, "--health", "/health", "--quiet",
+		// The list of an upload's parts outgrows an extended attribute.
+		"posix", "--sidecar", sidecar, filepath.Dir(b.root))
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return err
