@@ -36,7 +36,8 @@ func startCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outer, err := os.MkdirTemp(strings.TrimSpace(string(parent)), "patina-frozen-*")
+	// Not the test's own folder: user postgres cannot pass through that.
+	outer, err := os.MkdirTemp(strings.TrimSpace(string(parent)), "patina-frozen-*") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func startCluster(t *testing.T) *cluster {
 	c := &cluster{t: t, dir: filepath.Join(outer, "postgres")}
 	t.Cleanup(func() {
 		c.signal(syscall.SIGCONT)
-		if out, err := exec.Command(script, "stop", c.dir).CombinedOutput(); err != nil { //nolint:noctx // the test's context has ended
+		if out, err := exec.Command(script, "stop", c.dir).CombinedOutput(); err != nil {
 			t.Errorf("stop Postgres: %v: %s", err, out)
 		}
 		_ = os.RemoveAll(outer)
@@ -74,7 +75,7 @@ func (c *cluster) signal(s syscall.Signal) {
 	if err := syscall.Kill(pid, s); err != nil {
 		c.t.Fatal(err)
 	}
-	out, _ := exec.Command("ps", "-o", "pid=", "--ppid", first).Output() //nolint:noctx // none: it ends at once
+	out, _ := exec.Command("ps", "-o", "pid=", "--ppid", first).Output()
 	for _, child := range bytes.Fields(out) {
 		if pid, err := strconv.Atoi(string(child)); err == nil {
 			_ = syscall.Kill(pid, s) // it may have ended meanwhile

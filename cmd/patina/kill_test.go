@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -179,14 +180,14 @@ func (v *victim) openStore(t *testing.T, dir string) (string, reach) {
 type killing struct {
 	next http.Handler
 	// kill is called when an export is asked for; nil lets it be.
-	kill func()
+	kill atomic.Pointer[func()]
 }
 
 // ServeHTTP passes the request on. One process makes its requests in turn, or
 // at least not at the same moment as it is started.
 func (k *killing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if k.kill != nil && strings.HasSuffix(r.URL.Path, "/export") {
-		k.kill()
+	if kill := k.kill.Load(); kill != nil && strings.HasSuffix(r.URL.Path, "/export") {
+		(*kill)()
 		return
 	}
 	k.next.ServeHTTP(w, r)
@@ -209,16 +210,17 @@ func (v *victim) die(d death) {
 	}
 	started := make(chan struct{})
 	var p *program
-	v.front.kill = func() {
+	kill := func() {
 		<-started
 		_ = p.Process.Kill() // a second call finds it dead
 	}
+	v.front.kill.Store(&kill)
 	p = v.start(processOptions{}, "backup", "--trigger", "schedule")
 	close(started)
 	if got := p.wait(); got.status != killed {
 		v.t.Fatalf("it ended with %d:\n%s", got.status, got.stderr)
 	}
-	v.front.kill = nil
+	v.front.kill.Store(nil)
 }
 
 // next is the next run of the night, on the same host or on another.

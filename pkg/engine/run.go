@@ -215,7 +215,8 @@ func (r *backupRun) lookElsewhere(ctx context.Context, failures bool) {
 	for _, t := range r.tasks {
 		// What was never found or tried is no other run's either.
 		tried := t.outcome == OutcomeHeld || t.outcome == OutcomeFailed && t.attempts > 0
-		if !r.job.IsNight() || t.outcome != OutcomeElsewhere && !(failures && tried) {
+		wanted := t.outcome == OutcomeElsewhere || failures && tried
+		if !r.job.IsNight() || !wanted {
 			continue
 		}
 		failure := t.err

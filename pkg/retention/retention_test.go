@@ -315,8 +315,14 @@ func (w *world) wantRules(plan retention.Plan) {
 func TestRandomLivesKeepTheRules(t *testing.T) {
 	t.Parallel()
 	policies := []retention.Policy{
-		{Daily: 7, Weekly: 12, KeepAtLeast: 1}, {Daily: 3}, {Daily: 3, Weekly: 2}, {Daily: 2, Weekly: 1}, {Daily: 1},
-		{Weekly: 4}, {Daily: 7, Weekly: 4, Monthly: 12, Yearly: 3}, {Daily: 30, KeepAtLeast: 5},
+		{Daily: 7, Weekly: 12, KeepAtLeast: 1},
+		{Daily: 3},
+		{Daily: 3, Weekly: 2},
+		{Daily: 2, Weekly: 1},
+		{Daily: 1},
+		{Weekly: 4},
+		{Daily: 7, Weekly: 4, Monthly: 12, Yearly: 3},
+		{Daily: 30, KeepAtLeast: 5},
 	}
 	for seed := range uint64(40) {
 		random := rand.New(rand.NewPCG(seed, 1))
