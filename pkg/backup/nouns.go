@@ -108,50 +108,52 @@ func NightJob(tick time.Time) Job {
 	}
 }
 
+// The words that the ids of jobs other than backups begin with.
+const (
+	archiveWord      = "archive"
+	adoptionWord     = "adopt"
+	verificationWord = "verify"
+)
+
 // NewJob is a job of its own, begun at the given time by the given run.
 func NewJob(trigger Trigger, reason string, at time.Time, run RunID) Job {
-	at = at.UTC()
-	return Job{
-		ID:      fmt.Sprintf("%s-%s-%s", trigger, at.Format("20060102T150405Z"), run),
-		Trigger: trigger,
-		Reason:  reason,
-		Day:     DayOf(at),
-	}
+	return ownJob(string(trigger), trigger, reason, at, run)
 }
 
 // ArchiveJob is the job of archiving a week, begun at the given time by the given
 // run.
 func ArchiveJob(week Week, trigger Trigger, reason string, at time.Time, run RunID) Job {
+	return ownJob(archiveWord+"-"+week.String(), trigger, reason, at, run)
+}
+
+// AdoptionJob is the job of adopting what another program left, begun at the
+// given time by the given run.
+func AdoptionJob(at time.Time, run RunID) Job {
+	return ownJob(adoptionWord, TriggerManual, "dumps of another program", at, run)
+}
+
+// VerificationJob is the job of proving backups again, begun at the given time
+// by the given run.
+func VerificationJob(at time.Time, run RunID) Job {
+	return ownJob(verificationWord, TriggerManual, "", at, run)
+}
+
+// ownJob is a job that no other run joins: time and run are in its id.
+func ownJob(what string, trigger Trigger, reason string, at time.Time, run RunID) Job {
 	at = at.UTC()
 	return Job{
-		ID:      fmt.Sprintf("%s%s-%s-%s", archiveJobPrefix, week, at.Format("20060102T150405Z"), run),
+		ID:      fmt.Sprintf("%s-%s-%s", what, at.Format("20060102T150405Z"), run),
 		Trigger: trigger,
 		Reason:  reason,
 		Day:     DayOf(at),
 	}
 }
 
-const archiveJobPrefix = "archive-"
-
 // IsArchive says whether the job is the archiving of a week.
-func (j Job) IsArchive() bool { return strings.HasPrefix(j.ID, archiveJobPrefix) }
-
-// AdoptionJob is the job of adopting what another program left, begun at the
-// given time by the given run.
-func AdoptionJob(at time.Time, run RunID) Job {
-	at = at.UTC()
-	return Job{
-		ID:      fmt.Sprintf("%s%s-%s", adoptionJobPrefix, at.Format("20060102T150405Z"), run),
-		Trigger: TriggerManual,
-		Reason:  "dumps of another program",
-		Day:     DayOf(at),
-	}
-}
-
-const adoptionJobPrefix = "adopt-"
+func (j Job) IsArchive() bool { return strings.HasPrefix(j.ID, archiveWord+"-") }
 
 // IsAdoption says whether the job is the adoption of what another program left.
-func (j Job) IsAdoption() bool { return strings.HasPrefix(j.ID, adoptionJobPrefix) }
+func (j Job) IsAdoption() bool { return strings.HasPrefix(j.ID, adoptionWord+"-") }
 
 // IsNight says whether the job is a night that several hosts may share.
 func (j Job) IsNight() bool { return !j.Night.IsZero() }

@@ -75,7 +75,7 @@ func (e *Engine) Adopt(ctx context.Context, req AdoptRequest) (AdoptResult, erro
 	id := e.opts.NewRunID()
 	r := &adoptRun{e: e, dryRun: req.DryRun, started: now}
 	r.job = backup.AdoptionJob(now, id)
-	r.run = backup.Run{ID: id, JobID: r.job.ID, Host: e.opts.Host, Process: e.opts.Process, Version: e.opts.Version, StartedAt: now}
+	r.run = e.newRun(r.job, id, now)
 	inv, err := e.takeInventory(ctx, backup.DailyPrefix, backup.WeeklyPrefix)
 	if err != nil {
 		return AdoptResult{}, err
@@ -286,11 +286,7 @@ func publish[D manifest.Document](ctx context.Context, r *adoptRun, key string, 
 // announce writes the begin record, which an adoption can do without: it writes
 // manifests only, and they name it.
 func (r *adoptRun) announce(ctx context.Context) {
-	body, err := manifest.Encode(manifest.Begin{Job: r.job, Run: r.run})
-	if err == nil {
-		_, err = r.e.putDocument(ctx, backup.BeginKey(r.job, r.run.ID), body)
-	}
-	if err != nil {
+	if err := record(ctx, r.e, backup.BeginKey(r.job, r.run.ID), manifest.Begin{Job: r.job, Run: r.run}); err != nil {
 		r.e.opts.Log.Warn("begin record is not written", "error", err)
 	}
 }
@@ -318,11 +314,7 @@ func (r *adoptRun) conclude(ctx context.Context, result AdoptResult) []error {
 			end.Results = append(end.Results, res)
 		}
 	}
-	body, err := manifest.Encode(end)
-	if err == nil {
-		_, err = r.e.putDocument(ctx, backup.EndKey(r.job, r.run.ID), body)
-	}
-	if err != nil {
+	if err := record(ctx, r.e, backup.EndKey(r.job, r.run.ID), end); err != nil {
 		return []error{fmt.Errorf("write the end record: %w", err)}
 	}
 	return nil

@@ -77,9 +77,7 @@ func (r *archiveRun) newWeekRun(week backup.Week) *weekRun {
 	now := r.now()
 	id := r.e.opts.NewRunID()
 	w := &weekRun{archiveRun: r, startedAt: now, job: backup.ArchiveJob(week, r.req.Trigger, r.req.Reason, now, id)}
-	w.run = backup.Run{
-		ID: id, JobID: w.job.ID, Host: r.e.opts.Host, Process: r.e.opts.Process, Version: r.e.opts.Version, StartedAt: now,
-	}
+	w.run = r.e.newRun(w.job, id, now)
 	w.result = WeekResult{Week: week, Job: w.job, Run: w.run, Outcome: OutcomePlanned}
 	return w
 }
@@ -157,11 +155,8 @@ func (w *weekRun) work(ctx context.Context) {
 // announce writes the begin record. An archive can wait for a store that does
 // not take it, and what nobody announced could never be removed.
 func (w *weekRun) announce(ctx context.Context) error {
-	body, err := manifest.Encode(manifest.Begin{Job: w.job, Run: w.run, Writes: w.writes()})
-	if err == nil {
-		_, err = w.e.putDocument(ctx, backup.BeginKey(w.job, w.run.ID), body)
-	}
-	if err != nil {
+	begin := manifest.Begin{Job: w.job, Run: w.run, Writes: w.writes()}
+	if err := record(ctx, w.e, backup.BeginKey(w.job, w.run.ID), begin); err != nil {
 		return fmt.Errorf("write the begin record: %w", err)
 	}
 	return nil
@@ -234,12 +229,9 @@ func (w *weekRun) recordDamage(ctx context.Context, bad *badDaily) {
 	}
 	w.result.Damaged = append(w.result.Damaged, Damage{Key: bad.entry.Key, Why: bad.err.Error()})
 	now := w.now()
-	body, err := manifest.Encode(manifest.ProofRecord{
+	err := record(ctx, w.e, backup.ProofKey(bad.entry.Name, now, w.run.ID), manifest.ProofRecord{
 		Manifest: bad.entry.Key, RunID: w.run.ID, At: now, Level: manifest.LevelHash, Detail: bad.err.Error(),
 	})
-	if err == nil {
-		_, err = w.e.putDocument(ctx, backup.ProofKey(bad.entry.Name, now, w.run.ID), body)
-	}
 	if err != nil {
 		w.warn(fmt.Errorf("record that %s is damaged: %w", bad.entry.ID(), err))
 	}
@@ -382,12 +374,9 @@ func (w *weekRun) confirm(ctx context.Context, m manifest.Archive, body []byte) 
 	}
 	detail := fmt.Sprintf("after publishing, %s was not the object that was written", m.Object.Key)
 	now := w.now()
-	record, err := manifest.Encode(manifest.ProofRecord{
+	err = record(ctx, w.e, backup.ArchiveProofKey(w.name, now, w.run.ID), manifest.ProofRecord{
 		Manifest: w.name.Manifest(), RunID: w.run.ID, At: now, Level: manifest.LevelIdentity, Detail: detail,
 	})
-	if err == nil {
-		_, err = w.e.putDocument(ctx, backup.ArchiveProofKey(w.name, now, w.run.ID), record)
-	}
 	w.plan.replaces = append(w.plan.replaces, w.name.Part)
 	w.name.Part++
 	return errors.Join(errors.New(detail), err)
@@ -420,11 +409,7 @@ func (w *weekRun) conclude(ctx context.Context) {
 	}
 	ended := w.now()
 	end := manifest.End{Job: w.job, Run: w.run, EndedAt: ended, Status: string(status), Message: message, Archive: w.written}
-	body, err := manifest.Encode(end)
-	if err == nil {
-		_, err = w.e.putDocument(after, backup.EndKey(w.job, w.run.ID), body)
-	}
-	if err != nil {
+	if err := record(after, w.e, backup.EndKey(w.job, w.run.ID), end); err != nil {
 		w.warn(fmt.Errorf("write the end record: %w", err))
 	}
 	w.log.end(after, w.job, w.run.ID, catalog.RunEnd{Status: status, At: ended, Message: message})

@@ -219,10 +219,7 @@ func (e *Engine) newBackupRun(ctx context.Context, req BackupRequest) (*backupRu
 		r.job = backup.NightJob(tick)
 		r.job.Reason = req.Reason
 	}
-	r.run = backup.Run{
-		ID: id, JobID: r.job.ID, Host: e.opts.Host, Process: e.opts.Process,
-		Version: e.opts.Version, StartedAt: now,
-	}
+	r.run = e.newRun(r.job, id, now)
 	r.owner = catalog.Owner{JobID: r.job.ID, RunID: string(id), Host: e.opts.Host, Process: e.opts.Process}
 	return r, nil
 }

@@ -94,6 +94,13 @@ func New(opts Options) (*Engine, error) {
 	return &Engine{opts: opts}, nil
 }
 
+// newRun is this process at work on a job.
+func (e *Engine) newRun(job backup.Job, id backup.RunID, at time.Time) backup.Run {
+	return backup.Run{
+		ID: id, JobID: job.ID, Host: e.opts.Host, Process: e.opts.Process, Version: e.opts.Version, StartedAt: at,
+	}
+}
+
 // now is the time that decides which night it is: the catalogue's, else the
 // store's, else this host's.
 func (e *Engine) now(ctx context.Context, log *journal) time.Time {

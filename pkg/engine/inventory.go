@@ -307,6 +307,16 @@ func (e *Engine) putDocument(ctx context.Context, key string, body []byte) (stor
 	return e.opts.Store.Put(ctx, key, bytes.NewReader(body), store.PutOptions{ContentType: "application/json"})
 }
 
+// record writes a document that nobody else writes, create-only.
+func record[D manifest.Document](ctx context.Context, e *Engine, key string, doc D) error {
+	body, err := manifest.Encode(doc)
+	if err != nil {
+		return err
+	}
+	_, err = e.putDocument(ctx, key, body)
+	return err
+}
+
 // cleanUpTime bounds what must still be written when a run was interrupted.
 const cleanUpTime = time.Minute
 

@@ -38,13 +38,10 @@ func (e *Engine) conditions(ctx context.Context, r prober) store.Conditions {
 		r.warn(fmt.Errorf("try what the store can do: %w", err))
 		return store.Conditions{}
 	}
-	body, err := manifest.Encode(manifest.Capability{
+	err = record(ctx, e, backup.CapabilityKey(now, r.id()), manifest.Capability{
 		Host: e.opts.Host, Tool: e.opts.Tool, At: now,
 		SingleConditional: conditions.Single, MultipartConditional: conditions.Multipart,
 	})
-	if err == nil {
-		_, err = e.putDocument(ctx, backup.CapabilityKey(now, r.id()), body)
-	}
 	if err != nil {
 		r.warn(fmt.Errorf("record what the store can do: %w", err))
 	}

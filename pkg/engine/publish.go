@@ -215,12 +215,9 @@ func (r *backupRun) confirm(ctx context.Context, t *task, name backup.Name, m ma
 	t.spoiled[name.Manifest()] = true
 	detail := fmt.Sprintf("after publishing, %s was not the object that was written", m.Object.Key)
 	now := r.now()
-	body, err := manifest.Encode(manifest.ProofRecord{
+	err = record(ctx, r.e, backup.ProofKey(name, now, r.run.ID), manifest.ProofRecord{
 		Manifest: name.Manifest(), RunID: r.run.ID, At: now, Level: manifest.LevelIdentity, Detail: detail,
 	})
-	if err == nil {
-		_, err = r.e.putDocument(ctx, backup.ProofKey(name, now, r.run.ID), body)
-	}
 	return errors.Join(errors.New(detail), err)
 }
 

@@ -156,11 +156,7 @@ func (r *backupRun) announce(ctx context.Context) {
 			begin.Writes = append(begin.Writes, backup.Writes(r.job.Day, t.database.Name, r.run.ID)...)
 		}
 	}
-	body, err := manifest.Encode(begin)
-	if err == nil {
-		_, err = r.e.putDocument(ctx, backup.BeginKey(r.job, r.run.ID), body)
-	}
-	if err != nil {
+	if err := record(ctx, r.e, backup.BeginKey(r.job, r.run.ID), begin); err != nil {
 		r.warn(fmt.Errorf("write the begin record: %w", err))
 	}
 }
@@ -273,12 +269,7 @@ func (r *backupRun) writeEnd(ctx context.Context, status catalog.RunStatus, at t
 	for _, t := range r.tasks {
 		end.Results = append(end.Results, r.resultOf(t))
 	}
-	body, err := manifest.Encode(end)
-	if err != nil {
-		return err
-	}
-	_, err = r.e.putDocument(ctx, backup.EndKey(r.job, r.run.ID), body)
-	return err
+	return record(ctx, r.e, backup.EndKey(r.job, r.run.ID), end)
 }
 
 // resultOf tells in the end record what the catalogue's row tells, so that the

@@ -140,10 +140,8 @@ func (e *Engine) Verify(ctx context.Context, req VerifyRequest) (VerifyResult, e
 	run := e.opts.NewRunID()
 	now := e.now(ctx, log)
 	r := &verifyRun{e: e, req: req, log: log}
-	r.result = VerifyResult{Job: verifyJob(now, run), StartedAt: now, DryRun: req.DryRun}
-	r.result.Run = backup.Run{
-		ID: run, JobID: r.result.Job.ID, Host: e.opts.Host, Process: e.opts.Process, Version: e.opts.Version, StartedAt: now,
-	}
+	job := backup.VerificationJob(now, run)
+	r.result = VerifyResult{Job: job, Run: e.newRun(job, run, now), StartedAt: now, DryRun: req.DryRun}
 	inv, err := e.takeInventory(ctx, ListRequest{Date: req.Date}.prefixes()...)
 	if err != nil {
 		return VerifyResult{}, err
@@ -164,14 +162,6 @@ func (e *Engine) Verify(ctx context.Context, req VerifyRequest) (VerifyResult, e
 	err = r.prove(ctx)
 	r.result.EndedAt = e.now(ctx, log)
 	return r.result, err
-}
-
-// verifyJob is a job of its own.
-func verifyJob(at time.Time, run backup.RunID) backup.Job {
-	return backup.Job{
-		ID:      fmt.Sprintf("verify-%s-%s", at.UTC().Format("20060102T150405Z"), run),
-		Trigger: backup.TriggerManual, Day: backup.DayOf(at),
-	}
 }
 
 // choose picks what is asked for out of all entries, newest first.
@@ -354,11 +344,7 @@ func (r *verifyRun) record(ctx context.Context, v Verified) error {
 		proof.Archive, proof.ETag = v.Entry.Archived.Archive, v.Entry.Archived.Object.ETag
 		key = backup.ArchivedProofKey(v.Entry.Name, at, r.result.Run.ID)
 	}
-	body, err := manifest.Encode(proof)
-	if err == nil {
-		_, err = r.e.putDocument(ctx, key, body)
-	}
-	if err != nil {
+	if err := record(ctx, r.e, key, proof); err != nil {
 		return fmt.Errorf("record the proof of %s: %w", v.Entry.ID(), err)
 	}
 	return nil
