@@ -209,6 +209,18 @@ func proofStem(name Name, at time.Time, run RunID) string {
 	return RecordPrefix(RecordProof) + escapeName(name.Database) + "/" + id + "/" + stamp(at, run)
 }
 
+// IsProofOfDay says whether a key is that of a proof record about a backup of a
+// day.
+func IsProofOfDay(key string, day time.Time) bool {
+	rest, ok := strings.CutPrefix(key, RecordPrefix(RecordProof))
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) != 3 {
+		return false
+	}
+	of, _, _ := strings.Cut(parts[1], ".")
+	return of == day.UTC().Format(dayLayout)
+}
+
 // RecordPrefix is what the keys of all records of a kind begin with.
 func RecordPrefix(kind RecordKind) string { return RecordsPrefix + string(kind) + "/" }
 

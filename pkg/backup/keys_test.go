@@ -202,3 +202,26 @@ func TestRunKeysAreRead(t *testing.T) {
 		}
 	}
 }
+
+// TestProofsAreToldByTheirDay holds the keys of records against the day that
+// their backup is of.
+func TestProofsAreToldByTheirDay(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2024, 12, 9, 1, 0, 0, 0, time.UTC)
+	night := backup.Name{Day: day(t, "2024-12-08"), Database: "a.b/c"}
+	manual := night
+	manual.Suffix = backup.NewSuffix(at, "7f3a")
+	for _, name := range []backup.Name{night, manual} {
+		for _, key := range []string{backup.ProofKey(name, at, "7f3a"), backup.ArchivedProofKey(name, at, "7f3a")} {
+			if !backup.IsProofOfDay(key, night.Day) || backup.IsProofOfDay(key, at) {
+				t.Errorf("%s is not told as of its day alone", key)
+			}
+		}
+	}
+	week := backup.ArchiveName{Week: backup.WeekOf(at), Part: 1}
+	for _, key := range []string{"", "daily/2024-12-08/a.json", backup.ArchiveProofKey(week, at, "7f3a")} {
+		if backup.IsProofOfDay(key, night.Day) {
+			t.Errorf("%q is told as a proof of the day", key)
+		}
+	}
+}

@@ -41,16 +41,12 @@ func (r *archiveRun) plan(ctx context.Context, week backup.Week) (weekPlan, erro
 	if err != nil {
 		return weekPlan{}, err
 	}
-	known, err := r.e.readProofs(ctx)
-	if err != nil {
-		return weekPlan{}, err
-	}
 	p.known = inv.entries
 	for _, entry := range inv.entries {
 		if !entry.unarchived() {
 			continue
 		}
-		if why := failure(ofStoredDaily(known[entry.Key])); why != "" {
+		if why := failure(ofStoredDaily(inv.proofs[entry.Key])); why != "" {
 			p.damaged[entry.Key] = why
 			continue
 		}

@@ -85,7 +85,9 @@ type inventory struct {
 	foreign, unfinished []Stray
 	// archives are those that no other replaces, oldest first.
 	archives []Archive
-	bytes    int64
+	// proofs are all records of checks.
+	proofs proofs
+	bytes  int64
 }
 
 // listing is what a walk over the folders of backups finds, by what the keys
@@ -116,13 +118,12 @@ func (e *Engine) takeInventory(ctx context.Context, prefixes ...string) (invento
 	if err := e.sortOrphans(ctx, orphans, &inv); err != nil {
 		return inventory{}, err
 	}
-	known, err := e.readProofs(ctx)
-	if err != nil {
+	if inv.proofs, err = e.readProofs(ctx); err != nil {
 		return inventory{}, err
 	}
-	inv.judgeArchives(known)
+	inv.judgeArchives()
 	inv.addMembers()
-	inv.judgeEntries(known)
+	inv.judgeEntries()
 	slices.SortFunc(inv.entries, newestFirst)
 	return inv, nil
 }

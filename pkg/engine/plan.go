@@ -104,7 +104,7 @@ func isGlob(s string) bool { return strings.ContainsAny(s, `*?[\`) }
 // failed a proof does not count: the run that was to take it again may have
 // died.
 func (r *backupRun) markDone(ctx context.Context) error {
-	failed, err := r.e.failedDailies(ctx)
+	failed, err := r.e.failedDailies(ctx, r.job.Day)
 	if err != nil {
 		return fmt.Errorf("look for backups that failed a proof: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
@@ -17,12 +18,19 @@ type proofs map[string][]manifest.ProofRecord
 
 // readProofs reads all of them. One that cannot be read says nothing.
 func (e *Engine) readProofs(ctx context.Context) (proofs, error) {
+	return e.readProofsOf(ctx, func(string) bool { return true })
+}
+
+// readProofsOf reads those whose keys are wanted.
+func (e *Engine) readProofsOf(ctx context.Context, wanted func(key string) bool) (proofs, error) {
 	var infos []store.Info
 	for info, err := range e.opts.Store.List(ctx, backup.RecordPrefix(backup.RecordProof)) {
 		if err != nil {
 			return nil, fmt.Errorf("list the bucket: %w", err)
 		}
-		infos = append(infos, info)
+		if wanted(info.Key) {
+			infos = append(infos, info)
+		}
 	}
 	bodies, err := e.readDocuments(ctx, infos)
 	if err != nil {
@@ -40,10 +48,11 @@ func (e *Engine) readProofs(ctx context.Context) (proofs, error) {
 	return known, nil
 }
 
-// failedDailies tells, by the key of the manifest, which dailies did not pass a
-// check that was made after they were published, and why.
-func (e *Engine) failedDailies(ctx context.Context) (map[string]string, error) {
-	known, err := e.readProofs(ctx)
+// failedDailies tells, by the key of the manifest, which dailies of a day did not
+// pass a check that was made after they were published, and why. Records of other
+// days, of which there are ever more, are not read.
+func (e *Engine) failedDailies(ctx context.Context, day time.Time) (map[string]string, error) {
+	known, err := e.readProofsOf(ctx, func(key string) bool { return backup.IsProofOfDay(key, day) })
 	failed := map[string]string{}
 	for key, records := range known {
 		if why := failure(about(records, "")); why != "" {
@@ -73,10 +82,10 @@ func failure(records []manifest.ProofRecord) string {
 }
 
 // judgeArchives marks the archives that did not pass a later check.
-func (inv *inventory) judgeArchives(known proofs) {
+func (inv *inventory) judgeArchives() {
 	for i := range inv.archives {
 		if archive := &inv.archives[i]; archive.Failed == "" {
-			archive.Failed = failure(known[archive.Key])
+			archive.Failed = failure(inv.proofs[archive.Key])
 		}
 	}
 }
@@ -84,9 +93,9 @@ func (inv *inventory) judgeArchives(known proofs) {
 // judgeEntries marks the entries that did not pass a later check, and tells what
 // they have passed. What is found of the stored bytes is about one copy of the
 // backup only, what is found of the dump about all.
-func (inv *inventory) judgeEntries(known proofs) {
+func (inv *inventory) judgeEntries() {
 	for i := range inv.entries {
-		inv.entries[i].judge(known[inv.entries[i].Key])
+		inv.entries[i].judge(inv.proofs[inv.entries[i].Key])
 	}
 }
 

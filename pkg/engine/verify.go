@@ -380,34 +380,22 @@ func (e *Engine) damagedManifests(ctx context.Context, inv inventory) ([]Damage,
 	return damaged, nil
 }
 
-// writtenManifests are all manifests that end records tell of.
+// writtenManifests are all manifests that end records tell of. A newer or a
+// foreign record tells of nothing that this program knows.
 func (e *Engine) writtenManifests(ctx context.Context) ([]manifest.Written, error) {
-	var infos []store.Info
-	for info, err := range e.opts.Store.List(ctx, backup.JobsPrefix) {
-		if err != nil {
-			return nil, fmt.Errorf("list the bucket: %w", err)
-		}
-		if backup.IsEndKey(info.Key) {
-			infos = append(infos, info)
-		}
+	infos, err := e.runRecords(ctx)
+	if err != nil {
+		return nil, err
 	}
-	bodies, err := e.readDocuments(ctx, infos)
+	infos = slices.DeleteFunc(infos, func(info store.Info) bool { return !backup.IsEndKey(info.Key) })
+	jobs, _, err := e.histories(ctx, infos)
 	if err != nil {
 		return nil, err
 	}
 	var written []manifest.Written
-	for _, body := range bodies {
-		end, err := manifest.Decode[manifest.End](body)
-		if err != nil {
-			continue // a newer or a foreign one tells of nothing that this one knows
-		}
-		if end.Archive != nil {
-			written = append(written, *end.Archive)
-		}
-		for _, result := range end.Results {
-			if result.Manifest != nil {
-				written = append(written, *result.Manifest)
-			}
+	for _, h := range jobs {
+		for _, end := range h.ends {
+			written = append(written, end.Manifests()...)
 		}
 	}
 	return written, nil

@@ -56,6 +56,20 @@ func (e End) filled() End {
 
 func (e End) check() error { return checkRun(e.Job, e.Run) }
 
+// Manifests are all manifests that the run wrote.
+func (e End) Manifests() []Written {
+	var all []Written
+	if e.Archive != nil {
+		all = append(all, *e.Archive)
+	}
+	for _, result := range e.Results {
+		if result.Manifest != nil {
+			all = append(all, *result.Manifest)
+		}
+	}
+	return all
+}
+
 // Result is what became of one database in a run.
 type Result struct {
 	Database   string `json:"database"`
