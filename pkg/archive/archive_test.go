@@ -191,9 +191,7 @@ func readMember(t testing.TB, file []byte, m manifest.Member, by seal.Identities
 		t.Fatal(err)
 	}
 	m.Backup = opened
-	r, err := archive.Open(func(offset, length int64) (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(file[offset : offset+length])), nil
-	}, m, by)
+	r, err := archive.Unpack(bytes.NewReader(file[m.Offset:m.Offset+m.Packed.Bytes]), m, by)
 	if err != nil {
 		return nil, err
 	}

@@ -16,5 +16,5 @@
 // an archive never holds what its manifest does not tell.
 //
 // The package knows no store: the writer writes to an io.Writer, and the reader
-// asks a function for a range of bytes.
+// is given the bytes of one member, from wherever they were fetched.
 package archive

@@ -8,29 +8,12 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/seal"
 )
 
-// Range opens a part of the archive: length bytes from offset on. The body must
-// end in io.EOF only after the last of them.
-type Range func(offset, length int64) (io.ReadCloser, error)
-
-// Open reads the plain dump of one member, and nothing else of the archive. What
-// is read ends in io.EOF only if everything is as the member says; the error
-// wraps seal.ErrDamaged where it is not. The manifest in an encrypted member must
-// have been opened before, by the same identities: see manifest.Backup.Open.
-// Closing the reader closes what read opened.
-func Open(read Range, m manifest.Member, by seal.Identities) (io.ReadCloser, error) {
-	body, err := read(m.Offset, m.Packed.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	reader, err := Unpack(body, m, by)
-	if err != nil {
-		return nil, errors.Join(err, body.Close())
-	}
-	return layers{reader, []io.Closer{reader, body}}, nil
-}
-
-// Unpack is Open for bytes that were opened already: those of the member, and no
-// others. It leaves body open.
+// Unpack reads the plain dump of one member out of the member's bytes, which are
+// at m.Offset of the archive and m.Packed.Bytes long, and needs nothing else of
+// it. What is read ends in io.EOF only if everything is as the member says; the
+// error wraps seal.ErrDamaged where it is not. The manifest in an encrypted member
+// must have been opened before, by the same identities: see manifest.Backup.Open.
+// It leaves body open.
 func Unpack(body io.Reader, m manifest.Member, by seal.Identities) (io.ReadCloser, error) {
 	file, err := seal.NewReader(body, m.Expect(), seal.Identities{})
 	if err != nil || !m.Backup.Encrypted() {

@@ -125,19 +125,24 @@ func (r *adoptRun) adoptDump(ctx context.Context, a *Adopted, name backup.Name) 
 		return
 	}
 	defer func() { _ = body.Close() }() // read to its end, or given up
-	filter := dump.NewFilter(io.Discard, dump.Options{})
-	stored, plain, err := seal.Measure(filter, body, compression)
-	if err == nil {
-		err = filter.Finish()
-	}
+	stored, plain, scan, err := readUnknown(body, compression)
 	if err != nil {
 		a.Err = r.notWhole(a.Key, err)
 		return
 	}
-	m := r.manifest(name, info, plain, filter.Summary())
+	m := r.manifest(name, info, plain, scan)
 	m.Object = manifest.Object{Key: a.Key, Stored: stored, ETag: info.ETag, Parts: 1, Compression: compression}
 	a.Backups, a.Manifest = []manifest.Backup{m}, name.Manifest()
 	a.Err = publish(ctx, r, name.Manifest(), m)
+}
+
+// readUnknown reads a dump of which nothing is known but how it is packed.
+func readUnknown(src io.Reader, c seal.Compression) (stored, plain seal.Sum, scan dump.Summary, err error) {
+	filter := dump.NewFilter(io.Discard, dump.Options{})
+	if stored, plain, err = seal.Measure(filter, src, c); err == nil {
+		err = filter.Finish()
+	}
+	return stored, plain, filter.Summary(), err
 }
 
 // notWhole says whether an object is damaged or the store failed.
@@ -240,15 +245,11 @@ func (r *adoptRun) walk(src io.Reader, info store.Info, found func(manifest.Memb
 			continue
 		}
 		offset := counted.n
-		filter := dump.NewFilter(io.Discard, dump.Options{})
-		_, plain, err := seal.Measure(filter, archive, seal.None)
-		if err == nil {
-			err = filter.Finish()
-		}
+		_, plain, scan, err := readUnknown(archive, seal.None)
 		if err != nil {
 			return fmt.Errorf("%s: %w", head.Name, err)
 		}
-		b := r.manifest(name, info, plain, filter.Summary())
+		b := r.manifest(name, info, plain, scan)
 		b.Object = manifest.Object{Key: name.Object(), Stored: plain, Parts: 1, Compression: seal.None}
 		found(manifest.Member{Name: head.Name, Offset: offset, Content: plain, ManifestKey: name.Manifest(), Backup: b})
 	}
@@ -358,23 +359,13 @@ func (r AdoptResult) Adopted() int {
 
 // Kinds are the faults of the adoption.
 func (r AdoptResult) Kinds() []fault.Kind {
-	var kinds []fault.Kind
-	add := func(kind fault.Kind) {
-		if !slices.Contains(kinds, kind) {
-			kinds = append(kinds, kind)
-		}
+	errs := make([]error, len(r.Objects))
+	for i, a := range r.Objects {
+		errs[i] = a.Err
 	}
-	for _, a := range r.Objects {
-		switch kind := fault.KindOf(a.Err); {
-		case a.Err == nil:
-		case kind == fault.Failed && r.Adopted() > 0:
-			add(fault.Partial)
-		default:
-			add(kind)
-		}
-	}
+	kinds := kindsOf(errs, r.Adopted() > 0)
 	if r.CatalogErr != nil && !r.DryRun {
-		add(fault.Uncatalogued)
+		kinds = append(kinds, fault.Uncatalogued)
 	}
 	return kinds
 }

@@ -68,11 +68,7 @@ func (e *Engine) Download(ctx context.Context, entry Entry, dst io.Writer) error
 		if err != nil {
 			return err
 		}
-		if err := e.copyOut(entry, dst, reader, entry.Manifest.Plain.Bytes); err != nil {
-			_ = reader.Close()
-			return err
-		}
-		return reader.Close()
+		return e.copyOut(entry, dst, reader, entry.Manifest.Plain.Bytes)
 	})
 }
 
@@ -82,20 +78,16 @@ func (e *Engine) Download(ctx context.Context, entry Entry, dst io.Writer) error
 // that holds it.
 func (e *Engine) DownloadRaw(ctx context.Context, entry Entry, dst io.Writer) error {
 	return e.fetch(ctx, entry, func(body io.Reader, from place) error {
-		raw := from.raw()
-		if from.within != nil {
+		if from.stream {
 			return fault.New(fault.Usage, "leave out --raw, or fetch the archive itself",
 				"%s is in an archive of which no part can be had as it is stored", entry.ID())
 		}
+		raw := from.raw()
 		reader, err := seal.NewReader(body, raw, seal.Identities{})
 		if err != nil {
 			return err
 		}
-		if err := e.copyOut(entry, dst, reader, raw.Plain.Bytes); err != nil {
-			_ = reader.Close()
-			return err
-		}
-		return reader.Close()
+		return e.copyOut(entry, dst, reader, raw.Plain.Bytes)
 	})
 }
 
@@ -113,17 +105,13 @@ func (e Entry) RawExtension() string {
 type place struct {
 	key  string
 	part store.GetOptions
-	// stored is how many bytes lie there; 0 for a part of an object, of which
-	// the store tells the whole length.
-	stored int64
 	// outer is what the bytes must be; of a member of an archive, the file.
 	outer seal.Expect
-	// member is what the bytes are where an archive holds them by themselves;
-	// nil elsewhere.
+	// member is what an archive holds there; nil for a daily.
 	member *manifest.Member
-	// within is the member to take out of an archive that is one stream; nil
-	// where the bytes at the place are the member's alone.
-	within *manifest.Member
+	// stream says that the archive is one stream, so that the bytes are all of
+	// it.
+	stream bool
 }
 
 // places are where a backup can be read, the best first.
@@ -131,7 +119,7 @@ func (e Entry) places() []place {
 	var all []place
 	expect := e.Manifest.Expect()
 	if e.Daily {
-		all = append(all, place{key: e.Manifest.Object.Key, stored: expect.Stored.Bytes, outer: expect})
+		all = append(all, place{key: e.Manifest.Object.Key, outer: expect})
 	}
 	if e.Archived != nil {
 		key, part := e.Archived.member()
@@ -141,7 +129,7 @@ func (e Entry) places() []place {
 		if e.Archived.Stream {
 			whole := e.Archived.Object.Stored
 			from.outer = seal.Expect{Compression: seal.None, Stored: whole, Plain: whole}
-			from.within, from.member = &member, nil
+			from.stream = true
 		}
 		all = append(all, from)
 	}
@@ -150,18 +138,18 @@ func (e Entry) places() []place {
 
 // unpack reads the plain dump out of the bytes at the place.
 func (p place) unpack(body io.Reader, by seal.Identities) (io.ReadCloser, error) {
-	if p.within != nil {
-		return seal.Within(body, p.within.Offset, p.within.Content)
+	switch {
+	case p.member == nil:
+		return seal.NewReader(body, p.outer, by)
+	case p.stream:
+		return seal.Within(body, p.member.Offset, p.member.Content)
 	}
-	if p.member != nil {
-		return archive.Unpack(body, *p.member, by)
-	}
-	return seal.NewReader(body, p.outer, by)
+	return archive.Unpack(body, *p.member, by)
 }
 
 // kind is the kind of place.
 func (p place) kind() Kind {
-	if p.stored > 0 {
+	if p.member == nil {
 		return KindDaily
 	}
 	return KindWeekly
@@ -224,10 +212,11 @@ func (e *Engine) open(ctx context.Context, entry Entry, from place) (io.ReadClos
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", from.key, err)
 	}
-	if from.stored > 0 && info.Bytes != from.stored {
+	// Of a part of an object the store tells the whole length.
+	if want := from.outer.Stored.Bytes; from.member == nil && info.Bytes != want {
 		_ = body.Close()
 		return nil, fault.Wrap(fault.Proof, "", fmt.Errorf("%s: %w: it has %d bytes, the manifest says %d",
-			from.key, seal.ErrDamaged, info.Bytes, from.stored))
+			from.key, seal.ErrDamaged, info.Bytes, want))
 	}
 	return body, nil
 }
@@ -246,12 +235,21 @@ func readFrom(from place, body io.ReadCloser, read func(io.Reader, place) error)
 	return nil
 }
 
-func (e *Engine) copyOut(entry Entry, dst io.Writer, src io.Reader, total int64) error {
+// copyOut copies src, closes it, and tells how far it is.
+func (e *Engine) copyOut(entry Entry, dst io.Writer, src io.ReadCloser, total int64) error {
 	watched := &watchedReader{src: src, seen: func(n int64) {
 		e.opts.Observer.Observe(Event{
 			Database: entry.Manifest.Database.Name, Phase: PhaseDownloading, Bytes: n, Total: total,
 		})
 	}}
-	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, watched, make([]byte, copyBuffer))
-	return err
+	return copyAll(dst, watched, src)
+}
+
+// copyAll copies src to its end, and closes what is under it.
+func copyAll(dst io.Writer, src io.Reader, under io.Closer) error {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{dst}, src, make([]byte, copyBuffer)); err != nil {
+		_ = under.Close() // the first error is the one to tell
+		return err
+	}
+	return under.Close()
 }

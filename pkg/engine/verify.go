@@ -97,23 +97,29 @@ func (r VerifyResult) Bytes() int64 {
 // Kinds are the faults of the verification. What could not be read is a failure,
 // partial where anything else passed.
 func (r VerifyResult) Kinds() []fault.Kind {
+	errs := make([]error, len(r.Verified))
+	for i, v := range r.Verified {
+		errs[i] = v.Err
+	}
+	kinds := kindsOf(errs, r.Passed() > 0)
+	if len(r.Documents) > 0 && !slices.Contains(kinds, fault.Proof) {
+		kinds = append(kinds, fault.Proof)
+	}
+	return kinds
+}
+
+// kindsOf are the kinds of errors, each once and in their order. A plain failure
+// is partial where anything else was done.
+func kindsOf(errs []error, anyDone bool) []fault.Kind {
 	var kinds []fault.Kind
-	add := func(kind fault.Kind) {
-		if !slices.Contains(kinds, kind) {
+	for _, err := range errs {
+		kind := fault.KindOf(err)
+		if kind == fault.Failed && anyDone {
+			kind = fault.Partial
+		}
+		if err != nil && !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}
-	}
-	for _, v := range r.Verified {
-		switch kind := fault.KindOf(v.Err); {
-		case v.Err == nil:
-		case kind == fault.Failed && r.Passed() > 0:
-			add(fault.Partial)
-		default:
-			add(kind)
-		}
-	}
-	if len(r.Documents) > 0 {
-		add(fault.Proof)
 	}
 	return kinds
 }
@@ -270,16 +276,12 @@ func (e Entry) place(kind Kind) place {
 // hash reads the stored bytes of a copy.
 func (e *Engine) hash(ctx context.Context, entry Entry, from place, watch func(io.Reader) io.Reader) error {
 	return e.fetchFrom(ctx, entry, from, func(body io.Reader, from place) error {
-		return readWhole(seal.NewReader(watch(body), from.asStored(), seal.Identities{}))
+		reader, err := seal.NewReader(watch(body), from.asStored(), seal.Identities{})
+		if err != nil {
+			return err
+		}
+		return copyAll(io.Discard, reader, reader)
 	})
-}
-
-func readWhole(reader *seal.Reader, err error) error {
-	if err != nil {
-		return err
-	}
-	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, reader, make([]byte, copyBuffer))
-	return errors.Join(err, reader.Close())
 }
 
 // scan unpacks a copy, reads the statements, and holds what they make up
@@ -295,11 +297,10 @@ func (e *Engine) scan(ctx context.Context, entry Entry, from place, watch func(i
 			return err
 		}
 		filter := dump.NewFilter(io.Discard, dump.Options{})
-		if _, err := io.CopyBuffer(struct{ io.Writer }{filter}, reader, make([]byte, copyBuffer)); err != nil {
-			_ = reader.Close()
+		if err := copyAll(filter, reader, reader); err != nil {
 			return err
 		}
-		if err := errors.Join(reader.Close(), filter.Finish()); err != nil {
+		if err := filter.Finish(); err != nil {
 			return fmt.Errorf("%w: %w", seal.ErrDamaged, err)
 		}
 		return sameContent(filter.Summary(), entry.Manifest)
