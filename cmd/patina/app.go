@@ -145,6 +145,24 @@ func (a *app) engine(ctx context.Context, n needs) (*engine.Engine, func() error
 	return eng, done, nil
 }
 
+// withEngine opens what is needed, uses it while a person sees how far it is, and
+// closes it.
+func withEngine[R any](ctx context.Context, a *app, n needs, use func(*engine.Engine) (R, error)) (R, error) {
+	progress := a.newProgress()
+	n.observer = progress
+	eng, closeEngine, err := a.engine(ctx, n)
+	if err != nil {
+		var none R
+		return none, err
+	}
+	result, err := use(eng)
+	progress.stop()
+	if closeErr := closeEngine(); err == nil {
+		err = closeErr
+	}
+	return result, err
+}
+
 func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options {
 	return engine.Options{
 		Select:   cfg.Databases.SelectNames,

@@ -101,10 +101,7 @@ func (a *app) printArchive(ctx context.Context, r engine.ArchiveResult) error {
 	if err := a.showArchive(r, kinds); err != nil {
 		return err
 	}
-	if len(kinds) > 0 {
-		return &kindsError{kinds}
-	}
-	return nil
+	return endWith(kinds)
 }
 
 func (a *app) showArchive(r engine.ArchiveResult, kinds []fault.Kind) error {
@@ -126,10 +123,7 @@ func (a *app) showArchive(r engine.ArchiveResult, kinds []fault.Kind) error {
 	}
 	a.printWarnings(r.Warnings)
 	if r.CatalogErr != nil {
-		fmt.Fprintln(a.host.err, "patina: error: every archive is safe in the bucket, but the catalogue was not written:", oneLine(r.CatalogErr))
-		for _, hint := range fault.Hints(r.CatalogErr) {
-			fmt.Fprintln(a.host.err, "patina: hint:", hint)
-		}
+		a.explain("every archive is safe in the bucket, but the catalogue was not written", r.CatalogErr)
 	}
 	return nil
 }
@@ -216,13 +210,10 @@ type weekJSON struct {
 func archiveDocument(r engine.ArchiveResult, kinds []fault.Kind) archiveJSON {
 	doc := archiveJSON{
 		StartedAt: r.StartedAt, EndedAt: r.EndedAt, Duration: duration(r.EndedAt.Sub(r.StartedAt)), DryRun: r.DryRun,
-		Weeks: []weekJSON{}, Warnings: []string{}, Faults: append([]fault.Kind{}, kinds...), ExitStatus: exitStatus(kinds),
+		Weeks: []weekJSON{}, Warnings: oneLines(r.Warnings), Faults: append([]fault.Kind{}, kinds...), ExitStatus: exitStatus(kinds),
 	}
 	for _, w := range r.Weeks {
 		doc.Weeks = append(doc.Weeks, weekDocument(w))
-	}
-	for _, w := range r.Warnings {
-		doc.Warnings = append(doc.Warnings, oneLine(w))
 	}
 	if r.CatalogErr != nil {
 		doc.Catalog = oneLine(r.CatalogErr)

@@ -19,10 +19,7 @@ func (a *app) printBackup(ctx context.Context, r engine.BackupResult) error {
 	if err := a.showBackup(r, kinds); err != nil {
 		return err
 	}
-	if len(kinds) > 0 {
-		return &kindsError{kinds}
-	}
-	return nil
+	return endWith(kinds)
 }
 
 func (a *app) showBackup(r engine.BackupResult, kinds []fault.Kind) error {
@@ -45,12 +42,17 @@ func (a *app) showBackup(r engine.BackupResult, kinds []fault.Kind) error {
 	}
 	a.printWarnings(r.Warnings)
 	if r.CatalogErr != nil {
-		fmt.Fprintln(a.host.err, "patina: error: "+uncatalogued(r)+":", oneLine(r.CatalogErr))
-		for _, hint := range fault.Hints(r.CatalogErr) {
-			fmt.Fprintln(a.host.err, "patina: hint:", hint)
-		}
+		a.explain(uncatalogued(r), r.CatalogErr)
 	}
 	return nil
+}
+
+// explain names an error that a command outlived, with its hints.
+func (a *app) explain(what string, err error) {
+	fmt.Fprintf(a.host.err, "patina: error: %s: %s\n", what, oneLine(err))
+	for _, hint := range fault.Hints(err) {
+		fmt.Fprintln(a.host.err, "patina: hint:", hint)
+	}
 }
 
 // uncatalogued says that the catalogue was not written, and that this is all
@@ -201,7 +203,7 @@ func backupDocument(r engine.BackupResult, kinds []fault.Kind) backupJSON {
 		StartedAt: r.StartedAt, EndedAt: r.EndedAt, Duration: duration(r.EndedAt.Sub(r.StartedAt)),
 		Successful: r.Successful(), Failed: len(r.Databases) - r.Successful(),
 		TotalSize: size(plain), TotalBytes: plain,
-		Databases: []databaseJSON{}, Warnings: []string{},
+		Databases: []databaseJSON{}, Warnings: oneLines(r.Warnings),
 		Faults: append([]fault.Kind{}, kinds...), ExitStatus: exitStatus(kinds),
 	}
 	if r.Job.IsNight() {
@@ -209,9 +211,6 @@ func backupDocument(r engine.BackupResult, kinds []fault.Kind) backupJSON {
 	}
 	if r.CatalogErr != nil {
 		doc.Catalog = oneLine(r.CatalogErr)
-	}
-	for _, w := range r.Warnings {
-		doc.Warnings = append(doc.Warnings, oneLine(w))
 	}
 	for _, d := range r.Databases {
 		doc.Databases = append(doc.Databases, databaseDocument(d))

@@ -53,16 +53,9 @@ be run at any time, and again.`,
 }
 
 func runRebuild(ctx context.Context, a *app, dryRun bool) error {
-	progress := a.newProgress()
-	eng, closeEngine, err := a.engine(ctx, needs{store: true, catalog: true, observer: progress})
-	if err != nil {
-		return err
-	}
-	result, err := eng.Rebuild(ctx, engine.RebuildRequest{DryRun: dryRun})
-	progress.stop()
-	if closeErr := closeEngine(); err == nil {
-		err = closeErr
-	}
+	result, err := withEngine(ctx, a, needs{store: true, catalog: true}, func(eng *engine.Engine) (engine.RebuildResult, error) {
+		return eng.Rebuild(ctx, engine.RebuildRequest{DryRun: dryRun})
+	})
 	if err != nil {
 		return err
 	}
@@ -70,10 +63,10 @@ func runRebuild(ctx context.Context, a *app, dryRun bool) error {
 	if len(result.Unreadable) > 0 {
 		kinds = []fault.Kind{fault.Partial}
 	}
-	if err := a.showRebuild(result, kinds); err != nil || len(kinds) == 0 {
+	if err := a.showRebuild(result, kinds); err != nil {
 		return err
 	}
-	return &kindsError{kinds}
+	return endWith(kinds)
 }
 
 func (a *app) showRebuild(r engine.RebuildResult, kinds []fault.Kind) error {

@@ -32,16 +32,9 @@ moved or removed.`,
 }
 
 func runAdopt(ctx context.Context, a *app, dryRun bool) error {
-	progress := a.newProgress()
-	eng, closeEngine, err := a.engine(ctx, needs{store: true, catalog: true, observer: progress})
-	if err != nil {
-		return err
-	}
-	result, err := eng.Adopt(ctx, engine.AdoptRequest{DryRun: dryRun})
-	progress.stop()
-	if closeErr := closeEngine(); err == nil {
-		err = closeErr
-	}
+	result, err := withEngine(ctx, a, needs{store: true, catalog: true}, func(eng *engine.Engine) (engine.AdoptResult, error) {
+		return eng.Adopt(ctx, engine.AdoptRequest{DryRun: dryRun})
+	})
 	if err != nil {
 		return err
 	}
@@ -49,10 +42,7 @@ func runAdopt(ctx context.Context, a *app, dryRun bool) error {
 	if err := a.showAdopt(result, kinds); err != nil {
 		return err
 	}
-	if len(kinds) > 0 {
-		return &kindsError{kinds}
-	}
-	return nil
+	return endWith(kinds)
 }
 
 func (a *app) showAdopt(r engine.AdoptResult, kinds []fault.Kind) error {
@@ -71,7 +61,7 @@ func (a *app) showAdopt(r engine.AdoptResult, kinds []fault.Kind) error {
 	}
 	a.printWarnings(r.Warnings)
 	if r.CatalogErr != nil && !r.DryRun {
-		fmt.Fprintln(a.host.err, "patina: error: the manifests are in the bucket, but the catalogue was not written:", oneLine(r.CatalogErr))
+		a.explain("the manifests are in the bucket, but the catalogue was not written", r.CatalogErr)
 	}
 	done := "%d backups were adopted out of %d foreign objects\n"
 	if r.DryRun {
@@ -131,14 +121,11 @@ type adoptedJSON struct {
 
 func adoptDocument(r engine.AdoptResult, kinds []fault.Kind) adoptJSON {
 	doc := adoptJSON{
-		JobID: r.Job.ID, DryRun: r.DryRun, Adopted: r.Adopted(), Objects: []adoptedJSON{}, Warnings: []string{},
+		JobID: r.Job.ID, DryRun: r.DryRun, Adopted: r.Adopted(), Objects: []adoptedJSON{}, Warnings: oneLines(r.Warnings),
 		Faults: append([]fault.Kind{}, kinds...), ExitStatus: exitStatus(kinds),
 	}
 	if r.CatalogErr != nil {
 		doc.Catalog = oneLine(r.CatalogErr)
-	}
-	for _, w := range r.Warnings {
-		doc.Warnings = append(doc.Warnings, oneLine(w))
 	}
 	for _, o := range r.Objects {
 		one := adoptedJSON{Key: o.Key, Bytes: o.Bytes, Manifest: o.Manifest, Backups: []string{}, Why: o.Why}

@@ -114,3 +114,12 @@ type kindsError struct{ kinds []fault.Kind }
 
 // Error is never printed.
 func (e *kindsError) Error() string { return fmt.Sprint(e.kinds) }
+
+// endWith is the error that ends a command whose result was printed already;
+// nil where nothing went wrong.
+func endWith(kinds []fault.Kind) error {
+	if len(kinds) == 0 {
+		return nil
+	}
+	return &kindsError{kinds}
+}

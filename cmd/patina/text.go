@@ -40,6 +40,15 @@ func oneLine(err error) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
 }
 
+// oneLines are errors' texts, each on one line.
+func oneLines(errs []error) []string {
+	texts := make([]string, 0, len(errs))
+	for _, err := range errs {
+		texts = append(texts, oneLine(err))
+	}
+	return texts
+}
+
 // table is a table without lines: it reads well, and awk can cut it.
 type table struct {
 	header []string

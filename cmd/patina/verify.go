@@ -110,16 +110,9 @@ func runVerify(ctx context.Context, a *app, opts verifyOptions, args []string) e
 	if err != nil {
 		return err
 	}
-	progress := a.newProgress()
-	eng, closeEngine, err := a.engine(ctx, needs{store: true, observer: progress, identity: opts.identity})
-	if err != nil {
-		return err
-	}
-	result, err := eng.Verify(ctx, req)
-	progress.stop()
-	if closeErr := closeEngine(); err == nil {
-		err = closeErr
-	}
+	result, err := withEngine(ctx, a, needs{store: true, identity: opts.identity}, func(eng *engine.Engine) (engine.VerifyResult, error) {
+		return eng.Verify(ctx, req)
+	})
 	if err != nil {
 		return err
 	}
@@ -127,10 +120,7 @@ func runVerify(ctx context.Context, a *app, opts verifyOptions, args []string) e
 	if err := a.showVerify(result, kinds); err != nil {
 		return err
 	}
-	if len(kinds) > 0 {
-		return &kindsError{kinds}
-	}
-	return nil
+	return endWith(kinds)
 }
 
 func (a *app) showVerify(r engine.VerifyResult, kinds []fault.Kind) error {
@@ -225,7 +215,7 @@ func verifyDocument(r engine.VerifyResult, kinds []fault.Kind) verifyJSON {
 	doc := verifyJSON{
 		JobID: r.Job.ID, StartedAt: r.StartedAt, EndedAt: r.EndedAt, DryRun: r.DryRun,
 		Passed: r.Passed(), Failed: len(r.Verified) - r.Passed(),
-		Copies: []verifiedJSON{}, Manifests: []damageJSON{}, Warnings: []string{},
+		Copies: []verifiedJSON{}, Manifests: []damageJSON{}, Warnings: oneLines(r.Warnings),
 		Faults: append([]fault.Kind{}, kinds...), ExitStatus: exitStatus(kinds),
 	}
 	if r.DryRun {
@@ -243,9 +233,6 @@ func verifyDocument(r engine.VerifyResult, kinds []fault.Kind) verifyJSON {
 	}
 	for _, d := range r.Documents {
 		doc.Manifests = append(doc.Manifests, damageJSON{d.Key, d.Why})
-	}
-	for _, w := range r.Warnings {
-		doc.Warnings = append(doc.Warnings, oneLine(w))
 	}
 	return doc
 }
