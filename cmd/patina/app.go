@@ -17,6 +17,7 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/d1"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/retention"
 	"github.com/AutumnsGrove/patina/pkg/seal"
 	"github.com/AutumnsGrove/patina/pkg/store"
 	"github.com/AutumnsGrove/patina/pkg/store/dirstore"
@@ -167,7 +168,10 @@ func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options
 	return engine.Options{
 		Select:   cfg.Databases.SelectNames,
 		Excluded: cfg.Databases.Excluded,
-		Nightly:  cfg.Schedule.Nightly, Weekly: cfg.Schedule.Weekly,
+		Retention: func(string) retention.Policy {
+			return retention.Policy{Daily: cfg.Retention.Daily, Weekly: cfg.Retention.Weekly}
+		},
+		Nightly: cfg.Schedule.Nightly, Weekly: cfg.Schedule.Weekly,
 		Concurrency:   cfg.Backup.Concurrency,
 		ExportTimeout: cfg.Backup.ExportTimeout, Deadline: cfg.Backup.Deadline,
 		Packing: seal.Packing{Compression: cfg.Backup.Compression, Recipients: cfg.Backup.Recipients},

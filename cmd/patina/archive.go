@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,6 +21,7 @@ type archiveOptions struct {
 	week    string
 	trigger string
 	reason  string
+	prune   bool
 	dryRun  bool
 }
 
@@ -40,10 +42,11 @@ is archived is left alone; what came late makes a second part. A day without a
 backup is recorded in the archive, and no failure. A daily that is damaged is
 named, left out and kept, and ends with status 4.
 
-A night that still runs is waited for, 2 hours at most.`,
+A night that still runs is waited for, 2 hours at most. With --prune, what
+retention lets go is removed afterwards: see "patina prune --help".`,
 		Example: `  patina archive
   patina archive --week 2024-W49 --dry-run
-  patina archive --trigger schedule       what cron runs`,
+  patina archive --prune --trigger schedule    what cron runs`,
 		GroupID: groupDaily,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runArchive(cmd.Context(), a, opts) },
@@ -52,6 +55,7 @@ A night that still runs is waited for, 2 hours at most.`,
 	flags.StringVar(&opts.week, "week", "", "this `WEEK` only, such as 2024-W49")
 	flags.StringVar(&opts.trigger, "trigger", "manual", "who asks: manual, schedule or deploy")
 	flags.StringVar(&opts.reason, "reason", "", "`TEXT` that the archive is remembered with")
+	flags.BoolVar(&opts.prune, "prune", false, "then remove what retention lets go")
 	flags.BoolVarP(&opts.dryRun, "dry-run", "n", false, "say what would be archived, and stop")
 	fixed(cmd, "trigger", "manual", "schedule", "deploy")
 	return cmd
@@ -84,30 +88,71 @@ func runArchive(ctx context.Context, a *app, opts archiveOptions) error {
 		return err
 	}
 	result, err := eng.Archive(ctx, req)
+	var pruned *engine.PruneResult
+	if err == nil && opts.prune && ctx.Err() == nil {
+		pruned, err = prune(ctx, eng, engine.PruneRequest{Trigger: req.Trigger, Reason: req.Reason, DryRun: req.DryRun})
+	}
 	progress.stop()
-	if closeErr := closeEngine(); err == nil && closeErr != nil {
+	if closeErr := closeEngine(); closeErr != nil {
 		result.Warnings = append(result.Warnings, closeErr)
 	}
-	if err != nil {
+	if pruned == nil && err != nil && len(result.Weeks) == 0 {
 		return err
 	}
-	return a.printArchive(ctx, result)
+	return a.printArchive(ctx, result, pruned, err)
 }
 
-// printArchive shows what an archive run did, and returns the error that carries
-// its exit status, if it has one.
-func (a *app) printArchive(ctx context.Context, r engine.ArchiveResult) error {
+func prune(ctx context.Context, eng *engine.Engine, req engine.PruneRequest) (*engine.PruneResult, error) {
+	result, err := eng.Prune(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("prune: %w", err)
+	}
+	return &result, nil
+}
+
+// printArchive shows what an archive run did, and what was pruned after it, and
+// returns the error that carries its exit status, if it has one.
+func (a *app) printArchive(ctx context.Context, r engine.ArchiveResult, pruned *engine.PruneResult, pruneErr error) error {
 	kinds := bySignal(ctx, r.Kinds())
+	if pruned != nil {
+		kinds = mergeKinds(kinds, bySignal(ctx, pruned.Kinds()))
+	}
+	kinds = mergeKinds(kinds, kindsOf(ctx, pruneErr))
+	if a.json() {
+		doc := archiveDocument(r, kinds)
+		if pruned != nil {
+			doc.Prune = new(pruneDocument(*pruned, kinds))
+		}
+		if pruneErr != nil {
+			doc.PruneError = oneLine(pruneErr)
+		}
+		if err := writeJSON(a.host.out, doc); err != nil {
+			return err
+		}
+		return endWith(kinds)
+	}
 	if err := a.showArchive(r, kinds); err != nil {
 		return err
+	}
+	if pruned != nil {
+		if err := a.showPrune(*pruned, pruneOptions{}, kinds); err != nil {
+			return err
+		}
+	}
+	if pruneErr != nil {
+		a.explain("the archives are as told, and nothing was pruned", pruneErr)
 	}
 	return endWith(kinds)
 }
 
+// mergeKinds joins the faults of two steps of one command.
+func mergeKinds(a, b []fault.Kind) []fault.Kind {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 func (a *app) showArchive(r engine.ArchiveResult, kinds []fault.Kind) error {
-	if a.json() {
-		return writeJSON(a.host.out, archiveDocument(r, kinds))
-	}
 	if r.DryRun || a.host.outTerminal && !a.global.quiet && len(r.Weeks) > 0 {
 		if err := a.archiveTable(r); err != nil {
 			return err
@@ -177,13 +222,16 @@ func printWeek(w io.Writer, r engine.WeekResult) {
 }
 
 type archiveJSON struct {
-	StartedAt  time.Time    `json:"startedAt"`
-	EndedAt    time.Time    `json:"endedAt"`
-	Duration   string       `json:"duration"`
-	DryRun     bool         `json:"dryRun"`
-	Weeks      []weekJSON   `json:"weeks"`
-	Warnings   []string     `json:"warnings"`
-	Catalog    string       `json:"catalogError,omitempty"`
+	StartedAt time.Time  `json:"startedAt"`
+	EndedAt   time.Time  `json:"endedAt"`
+	Duration  string     `json:"duration"`
+	DryRun    bool       `json:"dryRun"`
+	Weeks     []weekJSON `json:"weeks"`
+	Warnings  []string   `json:"warnings"`
+	Catalog   string     `json:"catalogError,omitempty"`
+	// Prune is what was pruned afterwards; missing where nothing was to be.
+	Prune      *pruneJSON   `json:"prune,omitempty"`
+	PruneError string       `json:"pruneError,omitempty"`
 	Faults     []fault.Kind `json:"faults"`
 	ExitStatus int          `json:"exitStatus"`
 }

@@ -221,6 +221,31 @@ func IsProofOfDay(key string, day time.Time) bool {
 	return of == day.UTC().Format(dayLayout)
 }
 
+// ParseRecordKey reads the key of a record about a backup or an archive, and
+// returns the key of the manifest that it is about. The error wraps ErrKey for
+// any other key, such as that of a record about a store or a database.
+func ParseRecordKey(key string) (string, error) {
+	rest, isRecord := strings.CutPrefix(key, RecordsPrefix)
+	parts := strings.Split(rest, "/")
+	if !isRecord || len(parts) != 4 || !IsRecordKey(key) {
+		return "", fmt.Errorf("%q: %w", key, ErrKey)
+	}
+	database, of := parts[1], parts[2]
+	if database == weeklyPseudoDatabase {
+		manifest := WeeklyPrefix + of + ".json"
+		_, _, err := ParseArchiveName(manifest)
+		return manifest, err
+	}
+	day, suffix, suffixed := strings.Cut(of, ".")
+	manifest := DailyPrefix + day + "/" + database
+	if suffixed {
+		manifest += "." + suffix
+	}
+	manifest += ".json"
+	_, _, err := ParseName(manifest)
+	return manifest, err
+}
+
 // RecordPrefix is what the keys of all records of a kind begin with.
 func RecordPrefix(kind RecordKind) string { return RecordsPrefix + string(kind) + "/" }
 

@@ -113,6 +113,7 @@ const (
 	archiveWord      = "archive"
 	adoptionWord     = "adopt"
 	verificationWord = "verify"
+	pruningWord      = "prune"
 )
 
 // NewJob is a job of its own, begun at the given time by the given run.
@@ -138,6 +139,12 @@ func VerificationJob(at time.Time, run RunID) Job {
 	return ownJob(verificationWord, TriggerManual, "", at, run)
 }
 
+// PruneJob is the job of removing what retention lets go, begun at the given time
+// by the given run.
+func PruneJob(trigger Trigger, reason string, at time.Time, run RunID) Job {
+	return ownJob(pruningWord, trigger, reason, at, run)
+}
+
 // ownJob is a job that no other run joins: time and run are in its id.
 func ownJob(what string, trigger Trigger, reason string, at time.Time, run RunID) Job {
 	at = at.UTC()
@@ -154,6 +161,9 @@ func (j Job) IsArchive() bool { return strings.HasPrefix(j.ID, archiveWord+"-") 
 
 // IsAdoption says whether the job is the adoption of what another program left.
 func (j Job) IsAdoption() bool { return strings.HasPrefix(j.ID, adoptionWord+"-") }
+
+// IsPrune says whether the job is the removing of what retention lets go.
+func (j Job) IsPrune() bool { return strings.HasPrefix(j.ID, pruningWord+"-") }
 
 // IsNight says whether the job is a night that several hosts may share.
 func (j Job) IsNight() bool { return !j.Night.IsZero() }

@@ -138,12 +138,14 @@ type JobFilter struct {
 // Kind is what a job does.
 type Kind string
 
-// The kinds of jobs: those that take backups, those that archive a week, and
-// those that adopt what another program left.
+// The kinds of jobs: those that take backups, those that archive a week, those
+// that adopt what another program left, and those that remove what retention lets
+// go.
 const (
 	KindBackup  Kind = "backup"
 	KindArchive Kind = "archive"
 	KindAdopt   Kind = "adopt"
+	KindPrune   Kind = "prune"
 )
 
 // KindOf is what a job does, which its id tells.
@@ -153,6 +155,8 @@ func KindOf(job backup.Job) Kind {
 		return KindArchive
 	case job.IsAdoption():
 		return KindAdopt
+	case job.IsPrune():
+		return KindPrune
 	}
 	return KindBackup
 }

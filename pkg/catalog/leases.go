@@ -79,5 +79,8 @@ func (e *HeldError) Unwrap() error { return ErrHeld }
 // must be alone with it: backup, restore, rewind, drill targets.
 func DatabaseLease(databaseID string) string { return "db:" + databaseID }
 
+// PruneLease is the name of the lease on removing what retention lets go.
+const PruneLease = "prune"
+
 // WeekLease is the name of the lease on the archive of a week.
 func WeekLease(week backup.Week) string { return "week:" + week.String() }

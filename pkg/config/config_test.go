@@ -147,7 +147,7 @@ backup:
 api_token: elsewhere
 Store: {}
 schedule: nightly
-retention: { weekly: 0 }
+retention: { weekly: -1 }
 `)
 	want := []string{
 		`FILE:2: unknown key "cloudflare.api_tokn": did you mean cloudflare.api_token?`,
@@ -161,7 +161,7 @@ retention: { weekly: 0 }
 		`FILE:13: unknown key "api_token": did you mean cloudflare.api_token?`,
 		`FILE:14: unknown key "Store": did you mean store?`,
 		`FILE:15: schedule: want a mapping of keys to values, found a single value`,
-		`FILE:16: retention.weekly: "0": want a whole number from 1 to 10000`,
+		`FILE:16: retention.weekly: "-1": want a whole number from 0 to 10000`,
 		`environment PATINA_BACKUP_CONCURENCY: there is no setting of this name: did you mean PATINA_BACKUP_CONCURRENCY?`,
 		`environment PATINA_RETENTION_DAILY: retention.daily: "many": want a whole number from 1 to 10000`,
 		`flag --compression: backup.compression: unknown compression "brotli": want none, gzip or zstd`,

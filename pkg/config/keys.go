@@ -163,7 +163,7 @@ func retentionKeys() []definition {
 		},
 		{
 			key: "retention.weekly", shape: scalar, fallback: "12",
-			set: value(number(1, maxKept), func(c *Config) *int { return &c.Retention.Weekly }),
+			set: value(number(0, maxKept), func(c *Config) *int { return &c.Retention.Weekly }),
 		},
 	}
 }

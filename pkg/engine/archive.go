@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -287,6 +286,3 @@ func weekPrefixes(week backup.Week) []string {
 func (e Entry) unarchived() bool {
 	return e.Daily && (e.Archived == nil || e.Archived.Failed != "")
 }
-
-// errLeaseLost ends an archive: another run may be writing it.
-var errLeaseLost = errors.New("the lease on the week was lost to another run")

@@ -32,9 +32,8 @@ type weekRun struct {
 	name backup.ArchiveName
 	// attempts counts the objects that were begun.
 	attempts int
-	// lease is the right to the week; leased says whether there is one.
-	lease   catalog.Lease
-	leased  bool
+	// right is the one to the week.
+	right   right
 	written *manifest.Written
 	// suspects are dailies whose own bytes the archive did not need.
 	suspects []*badDaily
@@ -47,14 +46,11 @@ func (w *weekRun) id() backup.RunID { return w.run.ID }
 // true where a further part is to be made.
 func (r *archiveRun) week(ctx context.Context, week backup.Week) (result WeekResult, did, more bool) {
 	w := r.newWeekRun(week)
-	release, proceed := w.claim(ctx)
-	if !proceed {
+	if !w.claim(ctx) {
 		return w.result, true, false
 	}
-	defer release(ctx)
-	ctx, lost := context.WithCancelCause(ctx)
-	defer lost(nil)
-	stop := w.keepLease(ctx, lost)
+	defer func() { w.right.release(ctx) }()
+	ctx, stop := w.right.keep(ctx)
 	defer stop()
 	var err error
 	if w.plan, err = w.archiveRun.plan(ctx, week); err != nil {
@@ -83,55 +79,31 @@ func (r *archiveRun) newWeekRun(week backup.Week) *weekRun {
 }
 
 // claim takes the lease on the week. A scheduled run leaves a week to whoever
-// has it; others wait. The second result is false when there is nothing to do.
-func (w *weekRun) claim(ctx context.Context) (release func(context.Context), proceed bool) {
+// has it; others wait. The result is false when there is nothing to do.
+func (w *weekRun) claim(ctx context.Context) bool {
 	if w.req.DryRun {
-		return w.release, true
+		return true
 	}
-	owner := catalog.Owner{JobID: w.job.ID, RunID: string(w.run.ID), Host: w.run.Host, Process: w.run.Process}
 	for {
-		lease, leased, err := w.log.acquire(ctx, []string{catalog.WeekLease(w.result.Week)}, owner)
-		if err == nil {
-			w.lease, w.leased = lease, leased
-			return w.release, true
-		}
-		var held *catalog.HeldError
-		if errors.As(err, &held) && held.Lease.Owner.Host == w.e.opts.Host && !w.e.opts.Alive(held.Lease.Owner.Process) {
-			w.log.release(ctx, held.Lease)
-			continue
+		var err error
+		if w.right, err = w.e.takeRight(ctx, w.log, catalog.WeekLease(w.result.Week), w.run); err == nil {
+			return true
 		}
 		if w.req.Trigger == backup.TriggerSchedule {
 			w.result.Outcome = OutcomeElsewhere
-			return nil, false
+			return false
 		}
 		if waited := w.now().Sub(w.startedAt); waited >= w.req.Wait {
 			w.result.Outcome = OutcomeHeld
 			w.result.Err = fault.Wrap(fault.Held, "patina status", fmt.Errorf("waited %s: %w", waited.Round(time.Second), err))
-			return nil, false
+			return false
 		}
 		w.observe(w.result.Week, PhaseWaiting, 0, -1, "waiting: "+err.Error())
 		if !pause(ctx, lockPoll) {
 			w.fail(ctx, context.Cause(ctx))
-			return nil, false
+			return false
 		}
 	}
-}
-
-func (w *weekRun) release(ctx context.Context) {
-	if w.leased {
-		w.log.release(ctx, w.lease)
-	}
-}
-
-// keepLease renews the lease until the returned function is called, and ends the
-// work when it is lost.
-func (w *weekRun) keepLease(ctx context.Context, lost context.CancelCauseFunc) func() {
-	ctx, stop := context.WithCancel(ctx)
-	var keeper sync.WaitGroup
-	if w.leased {
-		keeper.Go(func() { w.log.renew(ctx, w.lease, func() { lost(errLeaseLost) }) })
-	}
-	return func() { stop(); keeper.Wait() }
 }
 
 // work announces the run, writes and publishes the archive, and says how it
@@ -248,7 +220,7 @@ func (w *weekRun) attempt(ctx context.Context, dailies []Entry) error {
 		return err
 	}
 	w.observe(w.result.Week, PhasePublishing, 0, -1, "")
-	if err := w.renewOnce(ctx); err != nil {
+	if err := w.right.confirm(ctx); err != nil {
 		return err
 	}
 	return w.publish(ctx, manifest.Archive{
@@ -261,19 +233,6 @@ func (w *weekRun) attempt(ctx context.Context, dailies []Entry) error {
 		},
 		Members: contents.Members, Gaps: w.result.Gaps,
 	})
-}
-
-// renewOnce makes sure of the lease before the step that counts.
-func (w *weekRun) renewOnce(ctx context.Context) error {
-	if !w.leased || !w.log.usable() {
-		return nil
-	}
-	_, err := w.log.catalog.Renew(ctx, w.lease, leaseTTL)
-	if errors.Is(err, catalog.ErrLost) {
-		return errLeaseLost
-	}
-	w.log.note("renew lease", err)
-	return nil
 }
 
 // publish writes the manifest, which makes the object an archive, and then looks

@@ -36,14 +36,10 @@ type Archived struct {
 // readArchives reads the manifests of archives, and adds the keys of their
 // objects to those that are claimed. Those that another part replaces are
 // claimed, and else ignored. What cannot be read as ours is foreign.
-func (e *Engine) readArchives(ctx context.Context, found listing, inv *inventory, claimed map[string]bool) error {
+func (e *Engine) readArchives(ctx context.Context, found listing, stored map[string]int64, inv *inventory, claimed map[string]bool) error {
 	bodies, err := e.readDocuments(ctx, found.archives)
 	if err != nil {
 		return err
-	}
-	stored := make(map[string]int64, len(found.others))
-	for _, info := range found.others {
-		stored[info.Key] = info.Bytes
 	}
 	var all []Archive
 	for i, info := range found.archives {
@@ -58,41 +54,47 @@ func (e *Engine) readArchives(ctx context.Context, found listing, inv *inventory
 			continue
 		}
 		claimed[m.Object.Key] = true
-		all = append(all, Archive{Name: name, Key: info.Key, Manifest: m, Failed: lackingIn(stored, m.Object)})
+		all = append(all, Archive{Name: name, Key: info.Key, Manifest: m, Failed: lackingIn(stored, m.Object.Key, m.Object.Stored.Bytes)})
 	}
-	inv.archives = inForce(all)
+	inv.archives, inv.replaced = inForce(all)
 	return nil
 }
 
-// lackingIn says what a listing tells against an archive; empty for nothing.
-func lackingIn(stored map[string]int64, object manifest.ArchiveObject) string {
-	bytes, there := stored[object.Key]
+// lackingIn says what a listing tells against an object; empty for nothing.
+func lackingIn(stored map[string]int64, key string, want int64) string {
+	bytes, there := stored[key]
 	switch {
 	case !there:
-		return object.Key + " is gone"
-	case bytes != object.Stored.Bytes:
-		return fmt.Sprintf("%s has %d bytes, its manifest says %d", object.Key, bytes, object.Stored.Bytes)
+		return key + " is gone"
+	case bytes != want:
+		return fmt.Sprintf("%s has %d bytes, its manifest says %d", key, bytes, want)
 	}
 	return ""
 }
 
-// inForce leaves out the archives that another one replaces, if that can be
-// read, and sorts the rest, oldest first.
-func inForce(all []Archive) []Archive {
-	replaced := map[backup.ArchiveName]bool{}
+// inForce tells the archives from those that another one replaces, if that can be
+// read. Both are oldest first.
+func inForce(all []Archive) (inForce, replaced []Archive) {
+	gone := map[backup.ArchiveName]bool{}
 	for _, a := range all {
 		if a.Failed != "" {
 			continue
 		}
 		for _, part := range a.Manifest.Replaces {
-			replaced[backup.ArchiveName{Week: a.Name.Week, Part: part}] = true
+			gone[backup.ArchiveName{Week: a.Name.Week, Part: part}] = true
 		}
 	}
-	all = slices.DeleteFunc(all, func(a Archive) bool { return replaced[a.Name] })
 	slices.SortFunc(all, func(a, b Archive) int {
 		return cmp.Or(a.Name.Week.Monday().Compare(b.Name.Week.Monday()), cmp.Compare(a.Name.Part, b.Name.Part))
 	})
-	return all
+	for _, a := range all {
+		if gone[a.Name] {
+			replaced = append(replaced, a)
+			continue
+		}
+		inForce = append(inForce, a)
+	}
+	return inForce, replaced
 }
 
 // addMembers makes each member of an archive an entry, or the second place of
@@ -122,13 +124,16 @@ func (inv *inventory) addMember(archive Archive, member manifest.Member, places 
 	if err != nil {
 		return // no key that any daily can have: nothing could ask for it
 	}
-	archived := &Archived{Archive: archive.Key, Object: archive.Manifest.Object, Member: member, Stream: archive.Manifest.Stream, Failed: archive.Failed}
+	archived := &Archived{
+		Archive: archive.Key, Object: archive.Manifest.Object, Member: member, Stream: archive.Manifest.Stream,
+		Failed: cmp.Or(archive.Failed, failure(about(inv.proofs[member.ManifestKey], archive.Key))),
+	}
 	id := idOf(member.ManifestKey, member.Backup)
 	i, known := places[id]
 	if !known {
 		places[id] = len(inv.entries)
 		inv.entries = append(inv.entries, Entry{
-			Name: name, Key: member.ManifestKey, Manifest: member.Backup, Archived: archived, Failed: archive.Failed,
+			Name: name, Key: member.ManifestKey, Manifest: member.Backup, Archived: archived, Failed: archived.Failed,
 		})
 		return
 	}
@@ -136,7 +141,7 @@ func (inv *inventory) addMember(archive Archive, member manifest.Member, places 
 	if entry := &inv.entries[i]; entry.Archived == nil || entry.Archived.Failed != "" && archived.Failed == "" {
 		entry.Archived = archived
 		if !entry.Daily {
-			entry.Failed = archive.Failed
+			entry.Failed = archived.Failed
 		}
 	}
 }

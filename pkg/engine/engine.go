@@ -10,6 +10,7 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/d1"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
+	"github.com/AutumnsGrove/patina/pkg/retention"
 	"github.com/AutumnsGrove/patina/pkg/seal"
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
@@ -29,6 +30,9 @@ type Options struct {
 	Select func(names []string) (picked, unmatched []string)
 	// Excluded says whether a glob on the command line must pass over a name.
 	Excluded func(name string) bool
+
+	// Retention is how much is kept of a database. Prune needs it.
+	Retention func(database string) retention.Policy
 
 	// Nightly and Weekly are cron expressions in UTC.
 	Nightly, Weekly string

@@ -192,6 +192,17 @@ type tampered struct {
 	store.Store
 	put  func(key string, real func() (store.Receipt, error)) (store.Receipt, error, bool)
 	stat func(key string, real store.Info) store.Info
+	// remove is asked before a deletion; an error is its outcome.
+	remove func(key string) error
+}
+
+func (s tampered) Delete(ctx context.Context, key string) error {
+	if s.remove != nil {
+		if err := s.remove(key); err != nil {
+			return err
+		}
+	}
+	return s.Store.Delete(ctx, key)
 }
 
 func (s tampered) Put(ctx context.Context, key string, body io.Reader, opts store.PutOptions) (store.Receipt, error) {

@@ -32,6 +32,9 @@ type Entry struct {
 	Daily bool
 	// Archived tells where an archive holds the backup; nil where none does.
 	Archived *Archived
+	// DamagedDaily says that a daily lies there that did not pass a check, while
+	// an archive holds the backup, so that it is not Daily.
+	DamagedDaily bool
 	// Failed is the detail of a proof that this backup did not pass; empty
 	// for a good one.
 	Failed string
@@ -73,6 +76,10 @@ type Stray struct {
 	store.Info
 	// Why says in words what it is taken for.
 	Why string
+	// by are the runs that announced it. unsure says that there may be others,
+	// of which the records cannot be read.
+	by     []manifest.Begin
+	unsure bool
 }
 
 // inventory is what lies in the bucket under a prefix.
@@ -83,8 +90,14 @@ type inventory struct {
 	// are kept. unfinished are objects that a run of ours announced, but
 	// never made into a backup, or not yet.
 	foreign, unfinished []Stray
-	// archives are those that no other replaces, oldest first.
-	archives []Archive
+	// archives are those that no other replaces, oldest first, and replaced the
+	// rest of them.
+	archives, replaced []Archive
+	// runs are the records of runs, where all of the bucket was listed.
+	runs []store.Info
+	// lacking says of dailies, by the keys of their manifests, what the listing
+	// tells against their objects.
+	lacking map[string]string
 	// proofs are all records of checks.
 	proofs proofs
 	bytes  int64
@@ -111,7 +124,9 @@ func (e *Engine) takeInventory(ctx context.Context, prefixes ...string) (invento
 	if err != nil {
 		return inventory{}, err
 	}
-	if err := e.readArchives(ctx, found, &inv, claimed); err != nil {
+	stored := found.sizes()
+	inv.noteLacking(stored)
+	if err := e.readArchives(ctx, found, stored, &inv, claimed); err != nil {
 		return inventory{}, err
 	}
 	orphans := slices.DeleteFunc(found.others, func(i store.Info) bool { return claimed[i.Key] })
@@ -138,11 +153,13 @@ func (e *Engine) listBackups(ctx context.Context, prefix string, inv *inventory,
 		if err != nil {
 			return fmt.Errorf("list the bucket: %w", err)
 		}
-		if strings.HasPrefix(info.Key, backup.JobsPrefix) || strings.HasPrefix(info.Key, backup.RecordsPrefix) {
-			continue
+		switch {
+		case strings.HasPrefix(info.Key, backup.JobsPrefix):
+			inv.runs = append(inv.runs, info)
+		case !strings.HasPrefix(info.Key, backup.RecordsPrefix):
+			found.add(info)
+			inv.bytes += info.Bytes
 		}
-		found.add(info)
-		inv.bytes += info.Bytes
 	}
 	return nil
 }
@@ -157,6 +174,30 @@ func (l *listing) add(info store.Info) {
 		return
 	}
 	l.others = append(l.others, info)
+}
+
+// sizes are the lengths of the objects that are no manifests, by key.
+func (l *listing) sizes() map[string]int64 {
+	sizes := make(map[string]int64, len(l.others))
+	for _, info := range l.others {
+		sizes[info.Key] = info.Bytes
+	}
+	return sizes
+}
+
+// noteLacking finds the dailies whose objects are gone, or not as long as they
+// were. That of an adopted one may lie where nothing was listed.
+func (inv *inventory) noteLacking(stored map[string]int64) {
+	inv.lacking = map[string]string{}
+	for _, entry := range inv.entries {
+		object := entry.Manifest.Object
+		if !strings.HasPrefix(object.Key, backup.DayPrefix(entry.Name.Day)) {
+			continue
+		}
+		if why := lackingIn(stored, object.Key, object.Stored.Bytes); why != "" {
+			inv.lacking[entry.Key] = why
+		}
+	}
 }
 
 // readManifests reads all manifests and returns the keys of the objects that
@@ -217,24 +258,125 @@ func (e *Engine) readDocument(ctx context.Context, key string) ([]byte, error) {
 // sortOrphans tells what runs of ours left unfinished from what is foreign: an
 // object is ours only if a begin record announces its key.
 func (e *Engine) sortOrphans(ctx context.Context, orphans []store.Info, inv *inventory) error {
-	announced := map[string][]string{} // by the prefix of a day's records
+	a := &announcements{e: e, days: map[string]dayRuns{}}
 	for _, orphan := range orphans {
 		days := recordDays(orphan)
 		if days == nil {
 			inv.foreign = append(inv.foreign, Stray{Info: orphan, Why: "its key is none of patina's"})
 			continue
 		}
-		ours, err := e.isAnnounced(ctx, orphan.Key, days, announced)
+		stray, ours, err := a.judge(ctx, orphan, days)
 		if err != nil {
 			return err
 		}
 		if ours {
-			inv.unfinished = append(inv.unfinished, Stray{Info: orphan, Why: "a run announced it and wrote no manifest"})
+			inv.unfinished = append(inv.unfinished, stray)
 			continue
 		}
-		inv.foreign = append(inv.foreign, Stray{Info: orphan, Why: "no manifest, and no run announced it"})
+		inv.foreign = append(inv.foreign, stray)
 	}
 	return nil
+}
+
+// announcements are what runs said that they would write, or remove. They are
+// read when an object is asked about.
+type announcements struct {
+	e *Engine
+	// days are the runs of one day, by the prefix of its records.
+	days map[string]dayRuns
+	// removals are the runs that prune; nil until they were read.
+	removals []manifest.Begin
+}
+
+// dayRuns are the runs that began on one day.
+type dayRuns struct {
+	begins []manifest.Begin
+	// unreadable says that there are others.
+	unreadable bool
+}
+
+// judge says what an object without a manifest is: one that a run of ours
+// announced, or whose manifest a run of ours removed, or a foreign one.
+func (a *announcements) judge(ctx context.Context, orphan store.Info, days []time.Time) (Stray, bool, error) {
+	stray := Stray{Info: orphan, Why: "a run announced it and wrote no manifest"}
+	for _, day := range days {
+		runs, err := a.of(ctx, day)
+		if err != nil {
+			return Stray{}, false, err
+		}
+		stray.unsure = stray.unsure || runs.unreadable
+		for _, begin := range runs.begins {
+			if matchesAny(begin.Writes, orphan.Key) {
+				stray.by = append(stray.by, begin)
+			}
+		}
+	}
+	if len(stray.by) > 0 {
+		return stray, true, nil
+	}
+	removed, err := a.removedBy(ctx, orphan.Key)
+	if err != nil || removed == nil {
+		stray.Why = "no manifest, and no run announced it"
+		return stray, false, err
+	}
+	stray.Why, stray.by = "a run that pruned removed its manifest, and not yet the object", []manifest.Begin{*removed}
+	return stray, true, nil
+}
+
+// of reads the begin records of one day.
+func (a *announcements) of(ctx context.Context, day time.Time) (dayRuns, error) {
+	prefix := backup.JobsDayPrefix(day)
+	if known, ok := a.days[prefix]; ok {
+		return known, nil
+	}
+	begins, unreadable, err := a.e.readBegins(ctx, prefix, func(backup.RunName) bool { return true })
+	if err != nil {
+		return dayRuns{}, err
+	}
+	a.days[prefix] = dayRuns{begins: begins, unreadable: unreadable}
+	return a.days[prefix], nil
+}
+
+// removedBy is the run that prunes that set out to remove a key; nil for none.
+func (a *announcements) removedBy(ctx context.Context, key string) (*manifest.Begin, error) {
+	if a.removals == nil {
+		begins, _, err := a.e.readBegins(ctx, backup.JobsPrefix, func(n backup.RunName) bool { return backup.Job{ID: n.JobID}.IsPrune() })
+		if err != nil {
+			return nil, err
+		}
+		a.removals = filled(begins)
+	}
+	for i := range a.removals {
+		if slices.Contains(a.removals[i].Deletes, key) {
+			return &a.removals[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// readBegins reads the begin records under a prefix that are wanted. The second
+// result says that some cannot be read.
+func (e *Engine) readBegins(ctx context.Context, prefix string, wanted func(backup.RunName) bool) ([]manifest.Begin, bool, error) {
+	var infos []store.Info
+	for info, err := range e.opts.Store.List(ctx, prefix) {
+		if err != nil {
+			return nil, false, fmt.Errorf("list the bucket: %w", err)
+		}
+		if name, isEnd, err := backup.ParseRunKey(info.Key); err == nil && !isEnd && wanted(name) {
+			infos = append(infos, info)
+		}
+	}
+	bodies, err := e.readDocuments(ctx, infos)
+	if err != nil {
+		return nil, false, err
+	}
+	var begins []manifest.Begin
+	for _, body := range bodies {
+		if begin, err := manifest.Decode[manifest.Begin](body); err == nil {
+			begins = append(begins, begin)
+		}
+	}
+	return begins, len(begins) < len(infos), nil
 }
 
 // recordDays are the days whose records may announce an object; nil for a key
@@ -250,50 +392,6 @@ func recordDays(orphan store.Info) []time.Time {
 		return []time.Time{written, written.AddDate(0, 0, -1)}
 	}
 	return nil
-}
-
-// isAnnounced says whether a begin record of one of the days announces a key. It
-// keeps what it read in announced.
-func (e *Engine) isAnnounced(ctx context.Context, key string, days []time.Time, announced map[string][]string) (bool, error) {
-	for _, day := range days {
-		prefix := backup.JobsDayPrefix(day)
-		patterns, known := announced[prefix]
-		if !known {
-			var err error
-			if patterns, err = e.announcedKeys(ctx, prefix); err != nil {
-				return false, err
-			}
-			announced[prefix] = patterns
-		}
-		if matchesAny(patterns, key) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// announcedKeys reads the begin records of one day.
-func (e *Engine) announcedKeys(ctx context.Context, prefix string) ([]string, error) {
-	var begins []store.Info
-	for info, err := range e.opts.Store.List(ctx, prefix) {
-		if err != nil {
-			return nil, fmt.Errorf("list the bucket: %w", err)
-		}
-		if strings.HasSuffix(info.Key, ".begin.json") {
-			begins = append(begins, info)
-		}
-	}
-	bodies, err := e.readDocuments(ctx, begins)
-	if err != nil {
-		return nil, err
-	}
-	var patterns []string
-	for _, body := range bodies {
-		if begin, err := manifest.Decode[manifest.Begin](body); err == nil {
-			patterns = append(patterns, begin.Writes...)
-		}
-	}
-	return patterns, nil
 }
 
 func matchesAny(patterns []string, key string) bool {

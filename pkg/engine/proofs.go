@@ -101,9 +101,6 @@ func (inv *inventory) judgeEntries() {
 
 func (e *Entry) judge(records []manifest.ProofRecord) {
 	e.Proof = strongest(e.Manifest.Proof, records)
-	if e.Archived != nil && e.Archived.Failed == "" {
-		e.Archived.Failed = failure(about(records, e.Archived.Archive))
-	}
 	ofDump := failure(slices.DeleteFunc(slices.Clone(records), manifest.ProofRecord.OfStoredBytes))
 	ofDaily := failure(about(records, ""))
 	readable := e.Archived != nil && e.Archived.Failed == ""
@@ -111,7 +108,7 @@ func (e *Entry) judge(records []manifest.ProofRecord) {
 	case ofDump != "":
 		e.Failed = ofDump
 	case e.Daily && ofDaily != "" && readable:
-		e.Daily = false
+		e.Daily, e.DamagedDaily = false, true
 	case e.Daily:
 		e.Failed = ofDaily
 	case !readable:

@@ -355,7 +355,7 @@ func (r *verifyRun) record(ctx context.Context, v Verified) error {
 // what lies there. One that is gone is damage too, unless a run says that it
 // removed it.
 func (e *Engine) damagedManifests(ctx context.Context, inv inventory) ([]Damage, error) {
-	written, err := e.writtenManifests(ctx)
+	written, removed, err := e.writtenManifests(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -367,8 +367,8 @@ func (e *Engine) damagedManifests(ctx context.Context, inv inventory) ([]Damage,
 	for _, w := range written {
 		body, err := e.readDocument(ctx, w.Key)
 		switch {
-		case errors.Is(err, store.ErrNotFound) && kept[w.Key]:
-			continue // its backup is in an archive
+		case errors.Is(err, store.ErrNotFound) && (kept[w.Key] || removed[w.Key]):
+			continue // its backup is in an archive, or was let go
 		case errors.Is(err, store.ErrNotFound):
 			damaged = append(damaged, Damage{w.Key, "it is gone, and no run says that it removed it"})
 		case err != nil:
@@ -381,23 +381,48 @@ func (e *Engine) damagedManifests(ctx context.Context, inv inventory) ([]Damage,
 	return damaged, nil
 }
 
-// writtenManifests are all manifests that end records tell of. A newer or a
-// foreign record tells of nothing that this program knows.
-func (e *Engine) writtenManifests(ctx context.Context) ([]manifest.Written, error) {
+// writtenManifests are all manifests that end records tell of, and the keys that
+// runs that prune removed, or were about to when they died. A newer or a foreign
+// record tells of nothing that this program knows.
+func (e *Engine) writtenManifests(ctx context.Context) (written []manifest.Written, removed map[string]bool, err error) {
 	infos, err := e.runRecords(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	infos = slices.DeleteFunc(infos, func(info store.Info) bool { return !backup.IsEndKey(info.Key) })
+	infos = slices.DeleteFunc(infos, func(info store.Info) bool {
+		name, isEnd, err := backup.ParseRunKey(info.Key)
+		return err != nil || !isEnd && !backup.Job{ID: name.JobID}.IsPrune()
+	})
 	jobs, _, err := e.histories(ctx, infos)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var written []manifest.Written
+	removed = map[string]bool{}
 	for _, h := range jobs {
 		for _, end := range h.ends {
 			written = append(written, end.Manifests()...)
 		}
+		for _, key := range h.removed() {
+			removed[key] = true
+		}
 	}
-	return written, nil
+	return written, removed, nil
+}
+
+// removed are the keys that a job that prunes removed: those that its end record
+// tells of, or all that it set out to remove where it has none.
+func (h *history) removed() []string {
+	var keys []string
+	for _, end := range h.ends {
+		for _, deleted := range end.Deleted {
+			keys = append(keys, deleted.Key)
+		}
+	}
+	if len(h.ends) > 0 {
+		return keys
+	}
+	for _, begin := range h.begins {
+		keys = append(keys, begin.Deletes...)
+	}
+	return keys
 }

@@ -16,6 +16,9 @@ type Begin struct {
 	// of Go's path.Match. An object without a manifest that no begin record
 	// announces is foreign, and is never removed.
 	Writes []string `json:"writes"`
+	// Deletes are the keys that this run may remove. One that is gone is no
+	// damage, and one that is left without its manifest may go later.
+	Deletes []string `json:"deletes,omitempty"`
 	// Databases are those that the run is about.
 	Databases []backup.Database `json:"databases,omitempty"`
 }
@@ -45,6 +48,8 @@ type End struct {
 	// Archive is the manifest of the archive that this run wrote; nil where it
 	// wrote none.
 	Archive *Written `json:"archive,omitempty"`
+	// Deleted is what this run removed.
+	Deleted []Deleted `json:"deleted,omitempty"`
 }
 
 func (End) format() Format { return FormatEnd }
@@ -95,6 +100,18 @@ type Result struct {
 type Written struct {
 	Key string `json:"key"`
 	seal.Sum
+}
+
+// Deleted is what a run removed.
+type Deleted struct {
+	// Key is that of the manifest, or of the object that had none. Object is
+	// what the manifest named.
+	Key    string `json:"key"`
+	Object string `json:"object,omitempty"`
+	// Bytes is the length of the object.
+	Bytes int64 `json:"bytes"`
+	// Why says in words why it could go.
+	Why string `json:"why"`
 }
 
 // Capability is what a store was seen to do, so that it is tried only once.

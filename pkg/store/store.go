@@ -6,7 +6,7 @@
 // nothing appears under a key before the whole object is there, an early end
 // of a body is an error and never an end, and a listing that broke off says so.
 // What an implementation can do beyond that is told by the optional one-method
-// interfaces Clock and Prober, found by type assertion.
+// interfaces Clock, Prober and Sweeper, found by type assertion.
 //
 // The package holds no implementation: see s3store and dirstore. It knows
 // nothing of backups, and nothing in it may rely on object metadata, versions,
@@ -144,6 +144,25 @@ type Prober interface {
 	// Probe tries conditional writes under a key that nobody else uses, and
 	// removes what it wrote.
 	Probe(ctx context.Context, key string) (Conditions, error)
+}
+
+// Upload is one that was neither completed nor aborted. It may be at work: only
+// its age, and who writes under its key, can tell.
+type Upload struct {
+	// Key is relative to the store's prefix.
+	Key string
+	// StartedAt is by the store's clock.
+	StartedAt time.Time
+	// Abort ends the upload and frees its parts. One that is gone is success.
+	Abort func(context.Context) error
+}
+
+// Sweeper is implemented by stores in which a writer that dies leaves an upload,
+// which is paid for and which no listing of objects shows.
+type Sweeper interface {
+	// Uploads yields the open uploads whose key begins with prefix, and ends
+	// with one error when not all could be listed.
+	Uploads(ctx context.Context, prefix string) iter.Seq2[Upload, error]
 }
 
 // sentinel is an error with a second identity, so that callers may ask with

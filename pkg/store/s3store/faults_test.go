@@ -89,7 +89,7 @@ func abortAll(t *testing.T, s *s3store.Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.AbortUpload(t.Context(), u); err != nil {
+		if err := u.Abort(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}

@@ -287,10 +287,10 @@ func TestUploads(t *testing.T) {
 		if time.Since(u.StartedAt).Abs() > time.Minute {
 			t.Errorf("upload of %s began at %v", u.Key, u.StartedAt)
 		}
-		if err := s.AbortUpload(t.Context(), u); err != nil {
+		if err := u.Abort(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := s.AbortUpload(t.Context(), u); err != nil {
+		if err := u.Abort(t.Context()); err != nil {
 			t.Errorf("aborting again: %v", err)
 		}
 	}

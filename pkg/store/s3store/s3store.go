@@ -84,9 +84,10 @@ type Store struct {
 }
 
 var (
-	_ store.Store  = (*Store)(nil)
-	_ store.Clock  = (*Store)(nil)
-	_ store.Prober = (*Store)(nil)
+	_ store.Store   = (*Store)(nil)
+	_ store.Clock   = (*Store)(nil)
+	_ store.Prober  = (*Store)(nil)
+	_ store.Sweeper = (*Store)(nil)
 )
 
 // Open checks the options. It sends no request.

@@ -5,35 +5,24 @@ import (
 	"fmt"
 	"iter"
 	"strings"
-	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/AutumnsGrove/patina/pkg/store"
 )
 
-// Upload is a multipart upload that was neither completed nor aborted. It may
-// be at work: only its age and the owner of its key can tell.
-type Upload struct {
-	// Key is relative to the store's prefix.
-	Key string
-	// ID is the store's name for the upload.
-	ID string
-	// StartedAt is by the store's clock.
-	StartedAt time.Time
-}
-
-// Uploads yields the open uploads whose key begins with prefix, and ends with
-// one error when not all could be listed.
-func (s *Store) Uploads(ctx context.Context, prefix string) iter.Seq2[Upload, error] {
-	return func(yield func(Upload, error) bool) {
+// Uploads implements store.Sweeper.
+func (s *Store) Uploads(ctx context.Context, prefix string) iter.Seq2[store.Upload, error] {
+	return func(yield func(store.Upload, error) bool) {
 		var key, id string
 		for {
 			page, err := s.uploadsAfter(ctx, prefix, key, id)
 			if err != nil {
-				yield(Upload{}, fmt.Errorf("list uploads %q: %w", prefix, err))
+				yield(store.Upload{}, fmt.Errorf("list uploads %q: %w", prefix, err))
 				return
 			}
 			for _, u := range page.Uploads {
-				if !yield(Upload{Key: strings.TrimPrefix(u.Key, s.prefix), ID: u.UploadID, StartedAt: u.Initiated.UTC()}, nil) {
+				if !yield(s.openUpload(u), nil) {
 					return
 				}
 			}
@@ -41,11 +30,24 @@ func (s *Store) Uploads(ctx context.Context, prefix string) iter.Seq2[Upload, er
 				return
 			}
 			if page.NextKeyMarker == key && page.NextUploadIDMarker == id {
-				yield(Upload{}, fmt.Errorf("list uploads %q: %w: same page twice", prefix, errOrder))
+				yield(store.Upload{}, fmt.Errorf("list uploads %q: %w: same page twice", prefix, errOrder))
 				return
 			}
 			key, id = page.NextKeyMarker, page.NextUploadIDMarker
 		}
+	}
+}
+
+// openUpload is an upload as it was listed.
+func (s *Store) openUpload(u minio.ObjectMultipartInfo) store.Upload {
+	return store.Upload{
+		Key: strings.TrimPrefix(u.Key, s.prefix), StartedAt: u.Initiated.UTC(),
+		Abort: func(ctx context.Context) error {
+			if err := s.abort(ctx, u.Key, u.UploadID); err != nil {
+				return fmt.Errorf("abort upload of %s: %w", u.Key, err)
+			}
+			return nil
+		},
 	}
 }
 
@@ -57,16 +59,4 @@ func (s *Store) uploadsAfter(ctx context.Context, prefix, key, id string) (minio
 		return err
 	})
 	return page, err
-}
-
-// AbortUpload ends an upload and frees its parts. One that is gone is success.
-func (s *Store) AbortUpload(ctx context.Context, u Upload) error {
-	name, err := s.object(u.Key)
-	if err == nil {
-		err = s.abort(ctx, name, u.ID)
-	}
-	if err != nil {
-		return fmt.Errorf("abort upload of %s: %w", u.Key, err)
-	}
-	return nil
 }

@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+)
+
+// cleanRecords removes the records about backups of which no copy is left. They
+// live as long as any copy does; where a manifest cannot be read, it may tell of
+// one, and all records stay.
+func (r *pruneRun) cleanRecords(ctx context.Context) {
+	unreadable := slices.ContainsFunc(r.inv.foreign, func(s Stray) bool { return path.Ext(s.Key) == ".json" && subjectOf(s.Key) != "" })
+	if unreadable {
+		return
+	}
+	left := r.leftOver()
+	var stale []string
+	for info, err := range r.e.opts.Store.List(ctx, backup.RecordsPrefix) {
+		if err != nil {
+			r.warn(fmt.Errorf("list the records: %w", err))
+			return
+		}
+		about, err := backup.ParseRecordKey(info.Key)
+		if err == nil && !left[about] && r.now.Sub(info.ModifiedAt) > debrisAge {
+			stale = append(stale, info.Key)
+		}
+	}
+	for _, key := range stale {
+		if err := r.e.opts.Store.Delete(ctx, key); err != nil {
+			r.warn(fmt.Errorf("remove %s: %w", key, err))
+			return
+		}
+		r.result.Records++
+	}
+}
+
+// leftOver are the manifests of backups and archives of which a copy is left.
+func (r *pruneRun) leftOver() map[string]bool {
+	gone := map[string]bool{}
+	for _, item := range r.result.Items {
+		if item.Outcome == ItemDeleted {
+			gone[item.Key] = true
+		}
+	}
+	left := map[string]bool{}
+	for _, entry := range r.inv.entries {
+		left[entry.Key] = left[entry.Key] || (entry.Daily || entry.DamagedDaily) && !gone[entry.Key]
+	}
+	for _, archive := range slices.Concat(r.inv.archives, r.inv.replaced) {
+		if gone[archive.Key] {
+			continue
+		}
+		left[archive.Key] = true
+		for _, member := range archive.Manifest.Members {
+			left[member.ManifestKey] = true
+		}
+	}
+	return left
+}
