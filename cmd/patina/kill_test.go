@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,7 +20,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/sandbox"
+	"github.com/AutumnsGrove/patina/pkg/secret"
+	"github.com/AutumnsGrove/patina/pkg/store/s3store"
 	"github.com/AutumnsGrove/patina/pkg/store/storetest/r2fake"
 	"github.com/AutumnsGrove/patina/pkg/store/storetest/versity"
 )
@@ -27,27 +35,37 @@ type death struct {
 	name string
 	// at is the point (see point); empty for deaths that D1 sees.
 	at string
-	// object says that the dump of alpha is left without a manifest.
-	object bool
+	// request is what D1 is asked when it dies; see killing.
+	request string
+	// object says that the dump of alpha is left without a manifest, temporary
+	// that a folder is left with a temporary file, and upload that an S3 store
+	// may be left with an open upload.
+	object, temporary, upload bool
 	// s3 says that it can only happen on such a store.
 	s3 bool
+	// second says that it happens to a run that another one overtook.
+	second bool
 }
 
 func deaths() []death {
 	return []death{
+		{name: "when D1 lists the databases", request: requestList},
 		{name: "before the begin record", at: "before put jobs/*/*.begin.json"},
-		{name: "in the begin record", at: "amid put jobs/*/*.begin.json 1"},
+		{name: "in the begin record", at: "amid put jobs/*/*.begin.json 1", temporary: true},
 		{name: "after the begin record", at: "after put jobs/*/*.begin.json"},
 		{name: "when it tries what the store can do", at: "before put records/capability/_store/*", s3: true},
-		{name: "when D1 exports"},
+		{name: "when D1 exports", request: requestExport},
+		{name: "when it asks how far the export is", request: requestPoll},
 		{name: "before the dump is stored", at: "before put daily/*/alpha.*sql"},
-		{name: "when the dump is stored", at: "amid put daily/*/alpha.*sql 5300000"},
+		{name: "when the dump is downloaded", request: requestDownload},
+		{name: "when the dump is stored", at: "amid put daily/*/alpha.*sql 5300000", temporary: true, upload: true},
 		{name: "between dump and manifest", at: "after put daily/*/alpha.*sql", object: true},
+		{name: "before its second dump is removed", at: "before delete daily/*/alpha.*sql", object: true, second: true},
 		{name: "before the manifest", at: "before put daily/*/alpha.json", object: true},
-		{name: "in the manifest", at: "amid put daily/*/alpha.json 1", object: true},
+		{name: "in the manifest", at: "amid put daily/*/alpha.json 1", object: true, temporary: true},
 		{name: "after the manifest", at: "after put daily/*/alpha.json"},
 		{name: "before the end record", at: "before put jobs/*/*.end.json"},
-		{name: "in the end record", at: "amid put jobs/*/*.end.json 1"},
+		{name: "in the end record", at: "amid put jobs/*/*.end.json 1", temporary: true},
 		{name: "after the end record", at: "after put jobs/*/*.end.json"},
 	}
 }
@@ -99,9 +117,11 @@ func scenes() []scene {
 // victim is an installation whose runs die.
 type victim struct {
 	*installation
-	d1    *sandbox.Server
-	front *killing
-	scene scene
+	// uploads counts those that are open in an S3 store.
+	uploads func() int
+	d1      *sandbox.Server
+	front   *killing
+	scene   scene
 }
 
 // newVictim sets up a scene. The night began some hours ago by the real clock,
@@ -115,12 +135,11 @@ func newVictim(t *testing.T, s scene) *victim {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	files := httptest.NewServer(server.Files())
+	v := &victim{d1: server, front: &killing{}, scene: s}
+	files, api := httptest.NewServer(v.front.before(server.Files())), httptest.NewServer(v.front.before(server.API()))
 	t.Cleanup(files.Close)
-	server.SetFilesURL(files.URL)
-	v := &victim{d1: server, front: &killing{next: server.API()}, scene: s}
-	api := httptest.NewServer(v.front)
 	t.Cleanup(api.Close)
+	server.SetFilesURL(files.URL)
 	dir := t.TempDir()
 	config, env := v.openStore(t, dir)
 	config += fmt.Sprintf("schedule: {nightly: '0 %d * * *'}\ndatabases: [alpha, beta]\n", time.Now().UTC().Add(-6*time.Hour).Hour())
@@ -168,29 +187,110 @@ func (v *victim) openStore(t *testing.T, dir string) (string, reach) {
 		return "store: {url: 'file://" + dir + "/bucket'}\n", reach{}
 	case storeVersity:
 		server := versity.Start(t)
+		v.uploads = func() int { return openUploads(t, server) }
 		return fmt.Sprintf(s3, server.Bucket, server.Endpoint, server.Region, server.AccessKey, server.SecretKey), reach{}
 	}
 	server := r2fake.Start(t, r2fake.Options{CompleteIgnoresCondition: v.scene.store == storeCareless})
+	v.uploads = server.OpenUploads
 	return fmt.Sprintf(s3, r2fake.Bucket, server.Endpoint, r2fake.Region, r2fake.AccessKeyID, r2fake.SecretKey),
 		reach{network: server.Transport, certificate: server.Certificate}
 }
 
-// killing is D1's API, at one request to which the process that makes it is
-// killed.
-type killing struct {
-	next http.Handler
-	// kill is called when an export is asked for; nil lets it be.
-	kill atomic.Pointer[func()]
+// openUploads counts the uploads that are open in a versitygw.
+func openUploads(t *testing.T, server *versity.Server) int {
+	t.Helper()
+	opened, err := s3store.Open(s3store.Options{
+		Endpoint: server.Endpoint, Region: server.Region, Bucket: server.Bucket, AccessKeyID: server.AccessKey, SecretAccessKey: secret.New(server.SecretKey),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, err := range opened.Uploads(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
 }
 
-// ServeHTTP passes the request on. One process makes its requests in turn, or
-// at least not at the same moment as it is started.
-func (k *killing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if kill := k.kill.Load(); kill != nil && strings.HasSuffix(r.URL.Path, "/export") {
-		(*kill)()
-		return
+// What D1 is asked when a process dies.
+const (
+	requestList     = "list"
+	requestExport   = "export"
+	requestPoll     = "poll"
+	requestDownload = "download"
+)
+
+// killing stands before D1, and kills the process that makes a request.
+type killing struct {
+	// order is what to kill at; nil lets all be.
+	order atomic.Pointer[killOrder]
+}
+
+type killOrder struct {
+	request string
+	kill    func()
+}
+
+// before passes requests on to a handler of D1.
+func (k *killing) before(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		order := k.order.Load()
+		if order == nil || !order.meets(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if order.request == requestDownload {
+			w = &halting{ResponseWriter: w, left: 1 << 20, halt: order.kill}
+			next.ServeHTTP(w, r)
+			return
+		}
+		order.kill()
+	})
+}
+
+// meets says whether a request is the one. Only alpha's dump takes more than a
+// little.
+func (o *killOrder) meets(r *http.Request) bool {
+	isExport := strings.HasSuffix(r.URL.Path, "/export")
+	if o.request == requestExport || o.request == requestPoll {
+		return isExport && isPoll(r) == (o.request == requestPoll)
 	}
-	k.next.ServeHTTP(w, r)
+	if o.request == requestList {
+		return strings.HasSuffix(r.URL.Path, "/d1/database")
+	}
+	return !strings.HasPrefix(r.URL.Path, "/client/")
+}
+
+// isPoll says whether a request asks for an export that was begun before.
+func isPoll(r *http.Request) bool {
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && bytes.Contains(body, []byte("current_bookmark"))
+}
+
+// halting halts an answer when some bytes of it were sent.
+type halting struct {
+	http.ResponseWriter
+	left int
+	halt func()
+}
+
+// Write sends what may be sent.
+func (h *halting) Write(p []byte) (int, error) {
+	if len(p) < h.left {
+		h.left -= len(p)
+		return h.ResponseWriter.Write(p)
+	}
+	n, err := h.ResponseWriter.Write(p[:h.left])
+	h.left = 0
+	if flusher, ok := h.ResponseWriter.(http.Flusher); ok {
+		flusher.Flush()
+	}
+	h.halt()
+	return n, errors.Join(err, net.ErrClosed)
 }
 
 // status is how a run ends that has something to do.
@@ -204,40 +304,70 @@ func (v *victim) status() int {
 // die starts the night's run and has it killed at a point.
 func (v *victim) die(d death) {
 	v.t.Helper()
-	if d.at != "" {
+	switch {
+	case d.second:
+		v.dieOvertaken(d)
+	case d.at != "":
 		v.process(killed, processOptions{at: d.at, signal: syscall.SIGKILL}, "backup", "--trigger", "schedule")
-		return
+	default:
+		v.dieAsking(d.request)
 	}
+}
+
+// dieAsking has the run killed when it asks something of D1.
+func (v *victim) dieAsking(request string) {
+	v.t.Helper()
 	started := make(chan struct{})
 	var p *program
-	kill := func() {
+	v.front.order.Store(&killOrder{request, func() {
 		<-started
 		_ = p.Process.Kill() // a second call finds it dead
-	}
-	v.front.kill.Store(&kill)
+	}})
 	p = v.start(processOptions{}, "backup", "--trigger", "schedule")
 	close(started)
 	if got := p.wait(); got.status != killed {
 		v.t.Fatalf("it ended with %d:\n%s", got.status, got.stderr)
 	}
-	v.front.kill.Store(nil)
+	v.front.order.Store(nil)
+}
+
+// dieOvertaken has the run stand still when its dump is stored, until another host
+// has done the night, and then killed.
+func (v *victim) dieOvertaken(d death) {
+	v.t.Helper()
+	p := v.start(processOptions{at: "after put daily/*/alpha.*sql", signal: syscall.SIGSTOP, killedAt: d.at}, "backup", "--trigger", "schedule")
+	p.suspended()
+	if got := v.next("backup", "--trigger", "schedule"); got.status != 0 && got.status != v.status() {
+		v.t.Fatalf("the other host's run ended with %d:\n%s", got.status, got.stderr)
+	}
+	if err := p.Process.Signal(syscall.SIGCONT); err != nil {
+		v.t.Fatal(err)
+	}
+	if got := p.wait(); got.status != killed {
+		v.t.Fatalf("it ended with %d:\n%s", got.status, got.stderr)
+	}
 }
 
 // next is the next run of the night, on the same host or on another.
 func (v *victim) next(args ...string) outcome {
 	v.t.Helper()
-	o := processOptions{}
+	return v.start(v.nextOptions(processOptions{}), args...).wait()
+}
+
+// nextOptions are those of a process on the next run's host.
+func (v *victim) nextOptions(o processOptions) processOptions {
 	if v.scene.elsewhere {
 		o.host = "other-host"
 		if !v.scene.noCatalog {
 			o.env = map[string]string{"PATINA_CATALOG_URL": "sqlite://" + v.state + "/other.db"}
 		}
 	}
-	return v.start(o, args...).wait()
+	return o
 }
 
 // wantAfterDeath wants what lies in the bucket to be whole: each listed backup
-// is good and equals its database, and what is not a backup is told as such.
+// is good and equals its database, what is not a backup is told as such, and what
+// no listing shows is what the table says.
 func (v *victim) wantAfterDeath(d death) {
 	v.t.Helper()
 	listed := v.wantEqualBackupsOf(v.d1)
@@ -248,6 +378,21 @@ func (v *victim) wantAfterDeath(d death) {
 	strays = slices.DeleteFunc(strays, func(key string) bool { return !strings.Contains(key, "/alpha.") })
 	if d.object != (len(strays) == 1) || len(strays) > 1 {
 		v.t.Errorf("unfinished of alpha: %v; an object is expected: %t", strays, d.object)
+	}
+	if isS3(v.scene.store) {
+		// It is begun beside the reading of the body, so it may not be there yet.
+		if n := v.uploads(); n > 1 || n == 1 && !d.upload {
+			v.t.Errorf("%d uploads are open; one may be: %t", n, d.upload)
+		}
+		return
+	}
+	// Beta's may be among them, whatever becomes of alpha.
+	left, err := os.ReadDir(filepath.Join(v.state, "bucket", ".patina-tmp"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		v.t.Fatal(err)
+	}
+	if d.temporary && len(left) == 0 {
+		v.t.Error("there is no temporary file")
 	}
 }
 
@@ -261,8 +406,25 @@ func (v *victim) wantNightDone() {
 		v.t.Fatalf("the next run ends with %d:\n%s", got.status, got.stderr)
 	}
 	v.wantEqualBackups(v.d1, "alpha", "beta")
+	v.wantToldAsDone()
 	if got := v.next("backup", "--trigger", "schedule", "--if-due"); got.status != 0 || got.stdout+got.stderr != "" {
 		v.t.Errorf("one more run ends with %d and says %q", got.status, got.stdout+got.stderr)
+	}
+}
+
+// wantToldAsDone wants the catalogue, where there is one, to tell of the night, the
+// dead run's rows included, as what it became.
+func (v *victim) wantToldAsDone() {
+	v.t.Helper()
+	if v.scene.noCatalog {
+		return
+	}
+	// A process that died is told as lost when it was not heard of for a while.
+	later := v.at.Add(time.Since(v.begun) + 2*catalog.DeadAfter).Format(time.RFC3339)
+	got := v.start(v.nextOptions(processOptions{now: later}), "status", "-o", "json").wait()
+	told := decode[statusJSON](v.t, got.stdout)
+	if got.status != 0 || told.CurrentStatus != string(catalog.JobSucceeded) || told.LastBackup == nil || told.LastBackup.Successful != 2 || told.LastBackup.Failed != 0 {
+		v.t.Errorf("status ends with %d and tells %+v", got.status, told)
 	}
 }
 
@@ -276,7 +438,7 @@ func TestADeathAtEachPoint(t *testing.T) {
 	}
 	for _, s := range scenes() {
 		for _, d := range deaths() {
-			if d.s3 && !isS3(s.store) || !everything() && !telling(s, d) {
+			if d.s3 && !isS3(s.store) || d.second && !s.elsewhere && !s.noCatalog || !everything() && !telling(s, d) {
 				continue
 			}
 			t.Run(s.String()+"/"+d.name, func(t *testing.T) {
@@ -351,26 +513,37 @@ func TestRandomDeaths(t *testing.T) {
 	}
 }
 
-// dieAtRandom kills a run of the night, or a manual one, at a step or after a
-// time. It may have ended by then.
+// dieAtRandom kills a run at a step or after a time, each drawn from what such a run
+// takes. A run that ended before is no death: another one is tried, and sooner.
 func (v *victim) dieAtRandom(random *rand.Rand) {
 	v.t.Helper()
-	args := []string{"backup", "--trigger", "schedule"}
-	if random.IntN(3) == 0 {
-		args = []string{"backup", "--lock-wait", "2m"}
+	kinds := [][]string{
+		{"backup", "--trigger", "schedule"}, {"backup", "--trigger", "schedule", "--if-due"}, {"backup", "--lock-wait", "2m"},
 	}
-	if random.IntN(2) == 0 {
-		at := fmt.Sprintf("step %d", 1+random.IntN(60))
-		v.t.Log(v.scene, args, at)
-		v.start(processOptions{at: at, signal: syscall.SIGKILL}, args...).wait()
-		return
+	args := kinds[random.IntN(len(kinds))]
+	byStep := random.IntN(2) == 0
+	for most := 64; most > 0; most /= 2 {
+		within := 1 + random.IntN(most)
+		v.t.Log(v.scene, args, "by step:", byStep, within)
+		if v.diesWithin(within, byStep, args...) {
+			return
+		}
+		args = kinds[2] // the night is done
 	}
-	wait := time.Duration(random.IntN(400)) * time.Millisecond
-	v.t.Log(v.scene, args, wait)
+	v.t.Fatal("no run of many was killed")
+}
+
+// diesWithin starts a run, and says whether it was killed: at the step, or after as
+// many times 5 ms.
+func (v *victim) diesWithin(n int, byStep bool, args ...string) bool {
+	v.t.Helper()
+	if byStep {
+		return v.start(processOptions{at: fmt.Sprintf("step %d", n), signal: syscall.SIGKILL}, args...).wait().status == killed
+	}
 	p := v.start(processOptions{}, args...)
-	time.Sleep(wait)
+	time.Sleep(time.Duration(n) * 5 * time.Millisecond)
 	_ = p.Process.Kill() // it may have ended
-	p.wait()
+	return p.wait().status == killed
 }
 
 func number(t *testing.T, variable string, otherwise int) int {

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -25,7 +26,23 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/backup"
 )
 
-func main() { mainWith(process()) }
+func main() {
+	boundGarbage()
+	mainWith(process())
+}
+
+// gcPercent has the collector begin when there is half as much garbage as there
+// is in use. What is in use are the buffers of a few parts, which take no time to
+// look through; with the runtime's 100 a dump of 4 GiB took a fifth more memory
+// than one of 1 GiB (docs/performance.md).
+const gcPercent = 50
+
+// boundGarbage sets the collector, unless the operator did.
+func boundGarbage() {
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
+}
 
 // mainWith runs the program on a host, and ends the process.
 func mainWith(h host) {

@@ -24,8 +24,8 @@ import (
 )
 
 // The variables by which a test tells a process of this test binary that it is
-// the program, on which host, and which signal it sends to itself at which
-// point of its work.
+// the program, on which host, and which signals it sends to itself at which
+// points of its work.
 const (
 	processVariable = "PATINA_TEST_PROCESS"
 	hostVariable    = "PATINA_TEST_HOST"
@@ -61,16 +61,21 @@ func parsePoint(text string) (point, error) {
 	return point{}, fmt.Errorf("%q is no point", text)
 }
 
-// trap sends its process a signal at a point, once.
+// trap does something at points of the program's work, once at each.
 type trap struct {
-	at     point
-	signal syscall.Signal
-	steps  atomic.Int64
-	once   sync.Once
-	record io.Writer
+	springs []*spring
+	steps   atomic.Int64
+	record  io.Writer
 }
 
-// setTrap is what the environment asks for; nil where it asks for nothing.
+// spring is what a trap does at one point.
+type spring struct {
+	at   point
+	do   func()
+	once sync.Once
+}
+
+// setTrap is what the environment asks for; it may ask for nothing.
 func setTrap() (*trap, error) {
 	t := &trap{record: io.Discard}
 	if name := os.Getenv(stepsVariable); name != "" {
@@ -80,19 +85,21 @@ func setTrap() (*trap, error) {
 		}
 		t.record = file
 	}
-	text := os.Getenv(pointVariable)
-	if text == "" {
+	if os.Getenv(pointVariable) == "" {
 		return t, nil
 	}
-	var err error
-	if t.at, err = parsePoint(text); err != nil {
-		return nil, err
+	signals := strings.Split(os.Getenv(signalVariable), ";")
+	for i, text := range strings.Split(os.Getenv(pointVariable), ";") {
+		at, err := parsePoint(text)
+		if err != nil {
+			return nil, err
+		}
+		number, err := strconv.Atoi(signals[i])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", signalVariable, err)
+		}
+		t.springs = append(t.springs, &spring{at: at, do: func() { sendSelf(syscall.Signal(number)) }})
 	}
-	number, err := strconv.Atoi(os.Getenv(signalVariable))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", signalVariable, err)
-	}
-	t.signal = syscall.Signal(number)
 	return t, nil
 }
 
@@ -100,37 +107,41 @@ func setTrap() (*trap, error) {
 func (t *trap) reached(when, call, key string, handed int64) {
 	step := t.steps.Add(1)
 	_, _ = fmt.Fprintf(t.record, "%d %s %s %s\n", step, when, call, key)
-	if t.at.when == "step" && step == t.at.number {
-		t.spring()
-	}
-	if t.at.when != when || t.at.call != call || handed < t.at.number {
-		return
-	}
-	if ok, _ := path.Match(t.at.pattern, key); ok {
-		t.spring()
+	for _, s := range t.springs {
+		if s.at.is(step, when, call, key, handed) {
+			s.once.Do(s.do)
+		}
 	}
 }
 
-func (t *trap) spring() {
-	t.once.Do(func() {
-		// A process goes on for a while after it was told to stop: until the
-		// system has its first thread see the signal. This goroutine must not.
-		resumed := make(chan os.Signal, 1)
-		if t.signal == syscall.SIGSTOP {
-			signal.Notify(resumed, syscall.SIGCONT)
-		}
-		_ = syscall.Kill(os.Getpid(), t.signal)
-		if os.Getenv(hangVariable) != "" {
-			time.Sleep(time.Hour) // until another signal ends it
-		}
-		switch t.signal {
-		case syscall.SIGKILL:
-			time.Sleep(time.Hour) // dead before it ends
-		case syscall.SIGSTOP:
-			<-resumed
-			signal.Stop(resumed)
-		}
-	})
+// is says whether a moment is the point.
+func (p point) is(step int64, when, call, key string, handed int64) bool {
+	if p.when == "step" {
+		return step == p.number
+	}
+	ok, _ := path.Match(p.pattern, key)
+	return ok && p.when == when && p.call == call && handed >= p.number
+}
+
+// sendSelf sends this process a signal, and goes on when it may.
+func sendSelf(number syscall.Signal) {
+	// A process goes on for a while after it was told to stop: until the
+	// system has its first thread see the signal. This goroutine must not.
+	resumed := make(chan os.Signal, 1)
+	if number == syscall.SIGSTOP {
+		signal.Notify(resumed, syscall.SIGCONT)
+	}
+	_ = syscall.Kill(os.Getpid(), number)
+	if os.Getenv(hangVariable) != "" {
+		time.Sleep(time.Hour) // until another signal ends it
+	}
+	switch number {
+	case syscall.SIGKILL:
+		time.Sleep(time.Hour) // dead before it ends
+	case syscall.SIGSTOP:
+		<-resumed
+		signal.Stop(resumed)
+	}
 }
 
 // wrap puts the trap between the engine and a store, and keeps what the store
@@ -139,15 +150,17 @@ func (t *trap) wrap(s store.Store) store.Store {
 	trapped := &trappedStore{s, t}
 	clock, hasClock := s.(store.Clock)
 	prober, hasProber := s.(store.Prober)
+	sweeper, hasSweeper := s.(store.Sweeper)
 	switch {
-	case hasClock && hasProber:
+	case hasClock && hasProber && hasSweeper:
 		return struct {
 			*trappedStore
 			store.Clock
 			store.Prober
-		}{trapped, clock, prober}
-	case hasClock || hasProber:
-		panic("a store with half of the optional interfaces")
+			store.Sweeper
+		}{trapped, clock, prober, sweeper}
+	case hasClock || hasProber || hasSweeper:
+		panic("a store with some of the optional interfaces")
 	}
 	return trapped
 }
@@ -218,6 +231,8 @@ type processOptions struct {
 	// at is the point (see point) at which it gets the signal.
 	at     string
 	signal syscall.Signal
+	// killedAt is a further point, at which it gets SIGKILL.
+	killedAt string
 	// now is the clock it begins with, RFC 3339; empty is the installation's.
 	now string
 	// env is added to the installation's.
@@ -240,7 +255,11 @@ func (i *installation) start(o processOptions, args ...string) *program {
 		"PATINA_TEST_OUTPUT=" + i.t.TempDir(), "HOME=" + i.dir, "PATH=" + os.Getenv("PATH"), "NO_COLOR=1",
 	}
 	if o.at != "" {
-		p.Env = append(p.Env, pointVariable+"="+o.at, signalVariable+"="+strconv.Itoa(int(o.signal)))
+		points, signals := o.at, strconv.Itoa(int(o.signal))
+		if o.killedAt != "" {
+			points, signals = points+";"+o.killedAt, signals+";"+strconv.Itoa(int(syscall.SIGKILL))
+		}
+		p.Env = append(p.Env, pointVariable+"="+points, signalVariable+"="+signals)
 	}
 	for _, env := range []map[string]string{i.env, o.env} {
 		for name, value := range env {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -80,7 +79,7 @@ type Store struct {
 	now           func() time.Time
 	log           *slog.Logger
 	redactor      *strings.Replacer
-	buffers       sync.Pool
+	buffers       *partBuffers
 }
 
 var (
@@ -134,10 +133,7 @@ func open(opts Options) (*Store, error) {
 		now:           opts.Now,
 		log:           opts.Log,
 		redactor:      newRedactor(opts),
-		buffers: sync.Pool{New: func() any {
-			buf := make([]byte, opts.PartBytes)
-			return &buf
-		}},
+		buffers:       newPartBuffers(opts.PartBytes),
 	}, nil
 }
 

@@ -17,6 +17,37 @@ type chunk struct {
 	free   func()
 }
 
+// partBuffers are buffers of parts that nobody uses. A sync.Pool would lose them to
+// the collector at its turns, and new ones be made while the old still count: a
+// long upload then holds more of them than a short one.
+type partBuffers struct {
+	bytes int64
+	spare chan []byte
+}
+
+// maxSpare is how many buffers are kept: those of a few uploads at once.
+const maxSpare = 16
+
+func newPartBuffers(bytes int64) *partBuffers {
+	return &partBuffers{bytes: bytes, spare: make(chan []byte, maxSpare)}
+}
+
+func (b *partBuffers) get() []byte {
+	select {
+	case buf := <-b.spare:
+		return buf
+	default:
+		return make([]byte, b.bytes)
+	}
+}
+
+func (b *partBuffers) put(buf []byte) {
+	select {
+	case b.spare <- buf:
+	default:
+	}
+}
+
 // source cuts a body into chunks of equal size, in a goroutine of its own, so
 // that a body that blocks does not keep Put from ending. It is never more than
 // one chunk ahead of who takes them.
@@ -81,14 +112,14 @@ func (src *source) take(ctx context.Context) (chunk, error) {
 
 // next reads one chunk into a buffer of the pool.
 func (src *source) next(ctx context.Context, number int) (chunk, error) {
-	buf := src.s.buffers.Get().(*[]byte)
-	c := chunk{number: number, free: func() { src.s.buffers.Put(buf) }}
-	n, last, err := src.fill(ctx, *buf)
+	buf := src.s.buffers.get()
+	c := chunk{number: number, free: func() { src.s.buffers.put(buf) }}
+	n, last, err := src.fill(ctx, buf)
 	if err != nil {
 		c.free()
 		return chunk{}, err
 	}
-	c.data, c.last = (*buf)[:n], last
+	c.data, c.last = buf[:n], last
 	return c, nil
 }
 
