@@ -166,12 +166,10 @@ func withEngine[R any](ctx context.Context, a *app, n needs, use func(*engine.En
 
 func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options {
 	return engine.Options{
-		Select:   cfg.Databases.SelectNames,
-		Excluded: cfg.Databases.Excluded,
-		Retention: func(string) retention.Policy {
-			return retention.Policy{Daily: cfg.Retention.Daily, Weekly: cfg.Retention.Weekly}
-		},
-		Nightly: cfg.Schedule.Nightly, Weekly: cfg.Schedule.Weekly,
+		Select:    cfg.Databases.SelectNames,
+		Excluded:  cfg.Databases.Excluded,
+		Retention: func(database string) retention.Policy { return retention.Policy(cfg.Retention.Of(database)) },
+		Nightly:   cfg.Schedule.Nightly, Weekly: cfg.Schedule.Weekly,
 		Concurrency:   cfg.Backup.Concurrency,
 		ExportTimeout: cfg.Backup.ExportTimeout, Deadline: cfg.Backup.Deadline,
 		Packing: seal.Packing{Compression: cfg.Backup.Compression, Recipients: cfg.Backup.Recipients},

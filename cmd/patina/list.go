@@ -99,10 +99,20 @@ func runList(ctx context.Context, a *app, opts listOptions) error {
 
 func (a *app) printList(result engine.ListResult) error {
 	t := newTable("taken", "database", "kind", "size", "stored", "rows", "trigger", "state", "proof", "job")
+	pins := anyPinned(result.Entries)
+	if pins {
+		t = newTable("taken", "database", "kind", "size", "stored", "rows", "trigger", "state", "proof", "pin", "job")
+	}
 	for _, e := range result.Entries {
 		m := e.Manifest
-		t.add(moment(m.StartedAt), m.Database.Name, kinds(e), size(m.Plain.Bytes), size(e.StoredBytes()),
-			rows(m), string(m.Trigger), state(e), proof(e, result.Now), m.JobID)
+		cells := []string{
+			moment(m.StartedAt), m.Database.Name, kinds(e), size(m.Plain.Bytes), size(e.StoredBytes()),
+			rows(m), string(m.Trigger), state(e), proof(e, result.Now),
+		}
+		if pins {
+			cells = append(cells, pinCell(e))
+		}
+		t.add(append(cells, m.JobID)...)
 	}
 	if len(result.Entries) == 0 {
 		a.say("no backups")
@@ -177,6 +187,7 @@ type entryJSON struct {
 	Failed      string          `json:"failed,omitempty"`
 	Fidelity    backup.Fidelity `json:"fidelity"`
 	Proof       manifest.Proof  `json:"proof"`
+	Pin         *pinJSON        `json:"pin,omitempty"`
 	PlainBytes  int64           `json:"plainBytes"`
 	StoredBytes int64           `json:"storedBytes"`
 	Compression string          `json:"compression"`
@@ -250,7 +261,7 @@ func entryDocument(e engine.Entry) entryJSON {
 	return entryJSON{
 		Kind: string(e.Kind()), Date: e.Name.Day.Format(time.DateOnly), TakenAt: m.StartedAt,
 		Database: m.Database.Name, DatabaseID: m.Database.ID, JobID: m.JobID, Trigger: m.Trigger, Reason: m.Reason,
-		Good: e.Good(), Failed: e.Failed, Fidelity: m.Fidelity, Proof: e.Proof,
+		Good: e.Good(), Failed: e.Failed, Fidelity: m.Fidelity, Proof: e.Proof, Pin: pinDocumentOf(e.Pin),
 		PlainBytes: m.Plain.Bytes, StoredBytes: e.StoredBytes(), Compression: string(m.Object.Compression),
 		Encrypted: m.Encrypted(), Recipients: m.Object.Recipients, contentJSON: contentDocument(m), Bookmark: m.Export.Bookmark,
 		Manifest: manifestKey, Object: object, Archive: memberDocument(e.Archived),

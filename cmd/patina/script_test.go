@@ -193,7 +193,7 @@ func cmdExit(ts *testscript.TestScript, neg bool, args []string) {
 //	sandbox fault CALL KIND [DB] [TIMES]
 func cmdSandbox(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: sandbox seed|dump|exports|fault ...")
+		ts.Fatalf("usage: sandbox seed|dump|drop|exports|fault ...")
 	}
 	server, ctx := sandboxOf(ts), context.Background()
 	switch args[0] {
@@ -204,6 +204,8 @@ func cmdSandbox(ts *testscript.TestScript, neg bool, args []string) {
 		var b bytes.Buffer
 		ts.Check(server.Dump(ctx, args[1], &b))
 		ts.Check(os.WriteFile(ts.MkAbs(args[2]), b.Bytes(), 0o600))
+	case "drop":
+		ts.Check(server.Drop(args[1]))
 	case "exports":
 		if got := fmt.Sprint(countExports(server)); got != args[1] {
 			ts.Fatalf("%s exports were started, want %s", got, args[1])

@@ -171,6 +171,9 @@ type RecordKind string
 // The kinds of records.
 const (
 	RecordProof      RecordKind = "proof"
+	RecordPin        RecordKind = "pin"
+	RecordUnpin      RecordKind = "unpin"
+	RecordForget     RecordKind = "forget"
 	RecordCapability RecordKind = "capability"
 )
 
@@ -186,13 +189,13 @@ func ProbeKey(at time.Time, run RunID) string {
 
 // ProofKey is the key of a proof record about a backup.
 func ProofKey(name Name, at time.Time, run RunID) string {
-	return proofStem(name, at, run) + ".json"
+	return recordStem(RecordProof, name, at, run) + ".json"
 }
 
 // ArchivedProofKey is the key of a proof record about the copy of a backup that
 // lies in an archive.
 func ArchivedProofKey(name Name, at time.Time, run RunID) string {
-	return proofStem(name, at, run) + ".weekly.json"
+	return recordStem(RecordProof, name, at, run) + ".weekly.json"
 }
 
 // ArchiveProofKey is the key of a proof record about an archive as a whole.
@@ -201,12 +204,27 @@ func ArchiveProofKey(n ArchiveName, at time.Time, run RunID) string {
 	return RecordPrefix(RecordProof) + weeklyPseudoDatabase + "/" + id + "/" + stamp(at, run) + ".json"
 }
 
-func proofStem(name Name, at time.Time, run RunID) string {
+// PinKey is the key of the record that pins a backup.
+func PinKey(name Name, at time.Time, run RunID) string {
+	return recordStem(RecordPin, name, at, run) + ".json"
+}
+
+// UnpinKey is the key of the record that ends the pins of a backup.
+func UnpinKey(name Name, at time.Time, run RunID) string {
+	return recordStem(RecordUnpin, name, at, run) + ".json"
+}
+
+// ForgetKey is the key of the record that retires a database.
+func ForgetKey(database string, at time.Time, run RunID) string {
+	return RecordPrefix(RecordForget) + escapeName(database) + "/" + stamp(at, run) + ".json"
+}
+
+func recordStem(kind RecordKind, name Name, at time.Time, run RunID) string {
 	id := name.Day.UTC().Format(dayLayout)
 	if name.Suffix != "" {
 		id += "." + string(name.Suffix)
 	}
-	return RecordPrefix(RecordProof) + escapeName(name.Database) + "/" + id + "/" + stamp(at, run)
+	return RecordPrefix(kind) + escapeName(name.Database) + "/" + id + "/" + stamp(at, run)
 }
 
 // IsProofOfDay says whether a key is that of a proof record about a backup of a

@@ -114,6 +114,9 @@ func (c *Config) oddities() []Problem {
 	}
 	add := tell(SeverityError)
 	c.keyCare(tell(SeverityWarning))
+	c.Retention.costs(func(at origin, text string) {
+		odd = append(odd, Problem{Severity: SeverityWarning, Key: overridesKey, Origin: at.String(), Text: text})
+	})
 	if c.Backup.Deadline < c.Backup.ExportTimeout {
 		add("backup.deadline", fmt.Sprintf("%s is shorter than backup.export_timeout, %s, which then never ends anything", c.Backup.Deadline, c.Backup.ExportTimeout))
 	}

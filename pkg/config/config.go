@@ -48,11 +48,6 @@ type Schedule struct {
 	Nightly, Weekly string
 }
 
-// Retention says how many days and weeks are kept.
-type Retention struct {
-	Daily, Weekly int
-}
-
 // LoadRequest is what Load works from: all that it knows of the process.
 type LoadRequest struct {
 	// Path is the file of --config; empty to look for one.
@@ -90,6 +85,9 @@ func Load(req LoadRequest) (*Config, error) {
 	wrong = append(wrong, c.apply(defaultLayer(req), file, environment, flags)...)
 	wrong = append(wrong, c.Databases.contradictions()...)
 	wrong = append(wrong, c.Store.contradictions(c.merged)...)
+	if len(wrong) == 0 { // a number that is wrong is no zero
+		wrong = c.Retention.contradictions(c.merged)
+	}
 	if len(wrong) > 0 {
 		return nil, wrong.fault()
 	}

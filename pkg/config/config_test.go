@@ -109,7 +109,7 @@ func TestDefaults(t *testing.T) {
 	if got, want := c.Schedule, (config.Schedule{Nightly: "0 3 * * *", Weekly: "0 4 * * 0"}); got != want {
 		t.Errorf("schedule: got %v, want %v", got, want)
 	}
-	if got, want := c.Retention, (config.Retention{Daily: 7, Weekly: 12}); got != want {
+	if got, want := c.Retention.Of("any"), (config.Kept{Daily: 7, Weekly: 12, KeepAtLeast: 1}); got != want {
 		t.Errorf("retention: got %v, want %v", got, want)
 	}
 	if got, want := c.Cloudflare.APIBaseURL, "https://api.cloudflare.com/client/v4"; got != want {
@@ -163,7 +163,7 @@ retention: { weekly: -1 }
 		`FILE:15: schedule: want a mapping of keys to values, found a single value`,
 		`FILE:16: retention.weekly: "-1": want a whole number from 0 to 10000`,
 		`environment PATINA_BACKUP_CONCURENCY: there is no setting of this name: did you mean PATINA_BACKUP_CONCURRENCY?`,
-		`environment PATINA_RETENTION_DAILY: retention.daily: "many": want a whole number from 1 to 10000`,
+		`environment PATINA_RETENTION_DAILY: retention.daily: "many": want a whole number from 0 to 10000`,
 		`flag --compression: backup.compression: unknown compression "brotli": want none, gzip or zstd`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

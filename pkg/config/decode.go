@@ -180,7 +180,11 @@ func (d *decoder) value(def definition, line int, node *yaml.Node) {
 // mapping with name or glob, and priority.
 func (d *decoder) item(def definition, node *yaml.Node) (item, bool) {
 	it := item{at: d.at(node.Line)}
-	if node.Kind != yaml.MappingNode || def.shape != entries {
+	if def.shape == policies && node.Kind != yaml.MappingNode {
+		d.add(node.Line, def.key, "want "+def.shape.item()+", found "+describe(node))
+		return item{}, false
+	}
+	if node.Kind != yaml.MappingNode || def.shape != entries && def.shape != policies {
 		text, wrong := textOf(node)
 		if wrong != "" {
 			d.add(node.Line, def.key, "want "+def.shape.item()+", found "+wrong)
@@ -189,7 +193,11 @@ func (d *decoder) item(def definition, node *yaml.Node) (item, bool) {
 		it.pattern = text
 		return it, true
 	}
-	fields, ok := d.fields(def.key, node)
+	known := []string{"priority"}
+	if def.shape == policies {
+		known = overrideFields()
+	}
+	fields, ok := d.fields(def.key, node, append([]string{"name", "glob"}, known...))
 	if !ok {
 		return item{}, false
 	}
@@ -200,12 +208,14 @@ func (d *decoder) item(def definition, node *yaml.Node) (item, bool) {
 		return item{}, false
 	}
 	it.pattern, it.glob, it.priority = name+glob, globbed, fields["priority"]
+	delete(fields, "name")
+	delete(fields, "glob")
+	it.fields = fields
 	return it, true
 }
 
 // fields reads the mapping of one entry; everything in it must be right.
-func (d *decoder) fields(key string, node *yaml.Node) (map[string]string, bool) {
-	known := []string{"name", "glob", "priority"}
+func (d *decoder) fields(key string, node *yaml.Node, known []string) (map[string]string, bool) {
 	fields := map[string]string{}
 	before := len(d.wrong)
 	for i := 0; i+1 < len(node.Content); i += 2 {

@@ -42,6 +42,9 @@ func (c *Config) list(d definition, g *given) []Setting {
 		if d.shape == entries {
 			shown += fmt.Sprintf(" (%s)", c.Databases.Entries[i].Priority)
 		}
+		if d.shape == policies {
+			shown = shownOverride(it)
+		}
 		settings[i] = Setting{fmt.Sprintf("%s[%d]", d.key, i), shown, it.at.String()}
 	}
 	return settings

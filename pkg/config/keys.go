@@ -19,12 +19,17 @@ const (
 	// globs is a list of globs; texts is one of any other texts.
 	globs shape = "a list of globs"
 	texts shape = "a list of texts"
+	// policies is a list of mappings with a name or a glob, and what is kept.
+	policies shape = "a list of mappings with a name and what is kept"
 )
 
 // item is what one of a list looks like.
 func (s shape) item() string {
-	if s == texts {
+	switch s {
+	case texts:
 		return "a text"
+	case policies:
+		return "a mapping with a name and what is kept"
 	}
 	return "a name or a glob"
 }
@@ -151,19 +156,6 @@ func scheduleKeys() []definition {
 		{
 			key: "schedule.weekly", shape: scalar, fallback: "0 4 * * 0",
 			set: value(parseCron, func(c *Config) *string { return &c.Schedule.Weekly }),
-		},
-	}
-}
-
-func retentionKeys() []definition {
-	return []definition{
-		{
-			key: "retention.daily", shape: scalar, fallback: "7",
-			set: value(number(1, maxKept), func(c *Config) *int { return &c.Retention.Daily }),
-		},
-		{
-			key: "retention.weekly", shape: scalar, fallback: "12",
-			set: value(number(0, maxKept), func(c *Config) *int { return &c.Retention.Weekly }),
 		},
 	}
 }

@@ -62,6 +62,8 @@ type item struct {
 	glob    bool
 	// priority is empty where none was given.
 	priority string
+	// fields are the rest of a mapping, by name.
+	fields map[string]string
 }
 
 // layer is what one source gives, by dotted key.

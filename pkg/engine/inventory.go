@@ -38,6 +38,8 @@ type Entry struct {
 	// Failed is the detail of a proof that this backup did not pass; empty
 	// for a good one.
 	Failed string
+	// Pin keeps it from being removed; nil where none does now.
+	Pin *manifest.Pin
 	// Proof is the highest level that it has passed, and when it did last; the
 	// one of its manifest where there was none since.
 	Proof manifest.Proof
@@ -100,7 +102,12 @@ type inventory struct {
 	lacking map[string]string
 	// proofs are all records of checks.
 	proofs proofs
-	bytes  int64
+	// kept are the records of what operators keep, and of databases that they
+	// retired.
+	kept keptRecords
+	// lastTaken is when the newest backup of a database began, by its name.
+	lastTaken map[string]time.Time
+	bytes     int64
 }
 
 // listing is what a walk over the folders of backups finds, by what the keys
@@ -136,9 +143,20 @@ func (e *Engine) takeInventory(ctx context.Context, prefixes ...string) (invento
 	if inv.proofs, err = e.readProofs(ctx); err != nil {
 		return inventory{}, err
 	}
+	if inv.kept, err = e.readKept(ctx); err != nil {
+		return inventory{}, err
+	}
 	inv.judgeArchives()
 	inv.addMembers()
 	inv.judgeEntries()
+	inv.lastTaken = map[string]time.Time{}
+	for i := range inv.entries {
+		entry := &inv.entries[i]
+		entry.Pin = inv.kept.pinned(entry.Key, e.opts.Now())
+		if name := entry.Manifest.Database.Name; entry.Manifest.StartedAt.After(inv.lastTaken[name]) {
+			inv.lastTaken[name] = entry.Manifest.StartedAt
+		}
+	}
 	slices.SortFunc(inv.entries, newestFirst)
 	return inv, nil
 }

@@ -60,7 +60,7 @@ func outcomeOf(keep bool) ItemOutcome {
 
 // state is what the policy is given.
 func (r *pruneRun) state(ctx context.Context) (retention.State, error) {
-	s := retention.State{Now: r.now, Hold: map[string]string{}, Confirmed: map[string]bool{}, Policy: r.e.opts.Retention}
+	s := retention.State{Now: r.now, Hold: map[string]string{}, Confirmed: map[string]bool{}, Policy: r.policy}
 	for _, name := range r.req.Confirmed {
 		s.Confirmed[name] = true
 	}
@@ -70,7 +70,7 @@ func (r *pruneRun) state(ctx context.Context) (retention.State, error) {
 		r.sharing[entry.Key]++
 	}
 	for _, entry := range r.inv.entries {
-		if s.Policy(entry.Manifest.Database.Name).KeepsNothing() {
+		if r.e.opts.Retention(entry.Manifest.Database.Name).KeepsNothing() {
 			return s, fault.New(fault.Usage, "patina config check", "the retention of %s would keep nothing", entry.Manifest.Database.Name)
 		}
 		s.Backups = append(s.Backups, r.recoveryPoint(entry))
@@ -106,10 +106,34 @@ func (r *pruneRun) recoveryPoint(entry Entry) retention.Backup {
 	if entry.Name.Day.After(b.Taken) {
 		b.Taken = entry.Name.Day // a night's tick may lie just ahead of its start
 	}
+	if pin := r.inv.kept.pinned(entry.Key, r.now); pin != nil {
+		b.Keep = pinText(*pin)
+	}
 	if entry.Archived == nil && r.inv.lacking[entry.Key] != "" {
 		b.Good = false
 	}
 	return b
+}
+
+// pinText says in words that something is pinned.
+func pinText(pin manifest.Pin) string {
+	text := "it is pinned"
+	if !pin.Until.IsZero() {
+		text += " until " + pin.Until.UTC().Format(time.RFC3339)
+	}
+	if pin.Reason != "" {
+		text += ": " + pin.Reason
+	}
+	return text
+}
+
+// policy is how much is kept of a database: of one that was retired nothing but
+// its newest good backup, and what is pinned.
+func (r *pruneRun) policy(database string) retention.Policy {
+	if r.inv.isForgotten(database) {
+		return retention.Policy{KeepAtLeast: 1}
+	}
+	return r.e.opts.Retention(database)
 }
 
 // holds says, by database, why nothing of it may go: its newest backup is not
@@ -118,7 +142,7 @@ func (r *pruneRun) holds(ctx context.Context) (map[string]string, error) {
 	holds, newest := map[string]string{}, map[string]time.Time{}
 	for _, entry := range slices.Backward(r.inv.entries) {
 		name := entry.Manifest.Database.Name
-		if _, seen := newest[name]; seen {
+		if _, seen := newest[name]; seen || r.inv.isForgotten(name) {
 			continue
 		}
 		if !entry.Good() && holds[name] == "" {

@@ -19,7 +19,9 @@ import (
 // removeAll removes what may go: dailies first, for an archive goes only when none
 // of what it holds is left.
 func (r *pruneRun) removeAll(ctx context.Context) {
+	r.sparePinned(ctx)
 	r.removeEach(ctx, ItemDaily, r.removeDaily)
+	r.sparePinned(ctx)
 	r.removeEach(ctx, ItemWeekly, r.removePair)
 	r.removeEach(ctx, ItemUnfinished, r.removePair)
 	r.removeEach(ctx, ItemUpload, func(ctx context.Context, item *PruneItem) error { return item.abort(ctx) })
@@ -31,13 +33,52 @@ func (r *pruneRun) removeAll(ctx context.Context) {
 	r.cleanRecords(ctx)
 }
 
+// sparePinned looks once more for pins, which may have been set since the plan was
+// made. Where that cannot be known nothing goes.
+func (r *pruneRun) sparePinned(ctx context.Context) {
+	kept, err := r.e.readKept(ctx)
+	for i := range r.result.Items {
+		item := &r.result.Items[i]
+		if item.Outcome != ItemDue {
+			continue
+		}
+		for _, key := range r.holdsBackups(item) {
+			if err != nil {
+				item.settle(ctx, fmt.Errorf("look for pins: %w", err))
+				break
+			}
+			if pin := kept.pinned(key, r.now); pin != nil {
+				item.settle(ctx, &sparedError{pinText(*pin)})
+				break
+			}
+		}
+	}
+}
+
+// holdsBackups are the manifests of the backups that would go with a thing.
+func (r *pruneRun) holdsBackups(item *PruneItem) []string {
+	if item.Kind == ItemDaily {
+		return []string{item.Key}
+	}
+	var keys []string
+	for _, archive := range r.inv.archives {
+		if archive.Key != item.Key {
+			continue
+		}
+		for _, member := range archive.Manifest.Members {
+			keys = append(keys, member.ManifestKey)
+		}
+	}
+	return keys
+}
+
 // removeEach removes the things of a kind that may go, several at once.
 func (r *pruneRun) removeEach(ctx context.Context, kind ItemKind, remove func(context.Context, *PruneItem) error) {
 	var group errgroup.Group
 	group.SetLimit(r.e.opts.Concurrency)
 	for i := range r.result.Items {
 		item := &r.result.Items[i]
-		if item.Kind != kind || !item.Due() {
+		if item.Kind != kind || item.Outcome != ItemDue {
 			continue
 		}
 		group.Go(func() error {

@@ -544,3 +544,69 @@ func TestPruneTakesRecordsWithTheirBackups(t *testing.T) {
 	}
 	b.wantNothingMissed(e)
 }
+
+// TestPruneSparesWhatIsPinnedMeanwhile pins a backup when the run has begun to
+// remove others.
+func TestPruneSparesWhatIsPinnedMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "shop")
+	b.nightsTo(day("2024-12-24"), 31)
+	pinner := b.host(nil)
+	pinned := false
+	policy := retention.Policy{Daily: 3, Weekly: 3}
+	b.prune(b.pruning(policy, nil), engine.PruneRequest{})
+	e := b.pruning(retention.Policy{Daily: 3, Weekly: 2}, func(o *engine.Options) {
+		o.Concurrency = 1
+		o.Store = tampered{Store: b.store, put: func(key string, _ func() (store.Receipt, error)) (store.Receipt, error, bool) {
+			if !pinned && strings.HasSuffix(key, ".begin.json") {
+				pinned = true
+				if _, err := pinner.Pin(t.Context(), engine.PinRequest{Date: engine.Date{Day: day("2024-12-03")}}); err != nil {
+					t.Error(err)
+				}
+			}
+			return store.Receipt{}, nil, false
+		}}
+	})
+	done := b.prune(e, engine.PruneRequest{Confirmed: []string{"shop"}})
+	wantItems(t, done, engine.ItemSpared, "weekly/2024-W49.json")
+	if why := whyOf(t, done, "weekly/2024-W49.json"); why != "it is pinned" || len(done.Kinds()) != 0 {
+		t.Errorf("it stays because %s; %v", why, done.Kinds())
+	}
+}
+
+// TestAPinThatCannotBeReadHolds has a record of a newer version, and one of two
+// hosts that wrote at once.
+func TestAPinThatCannotBeReadHolds(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "shop")
+	b.nightsTo(day("2024-12-10"), 9)
+	e := b.host(nil)
+	name := backup.Name{Day: day("2024-12-02"), Database: "shop"}
+	b.put(backup.PinKey(name, b.now(), "beef"), `{"format": "patina.pin", "version": 99}`)
+	if _, err := e.Unpin(t.Context(), engine.PinRequest{Date: engine.Date{Day: name.Day}}); fault.KindOf(err) != fault.Refused {
+		t.Errorf("unpin: %v", err)
+	}
+	done := b.prune(b.pruning(weekly(), nil), engine.PruneRequest{DryRun: true})
+	if why := whyOf(t, done, name.Manifest()); !strings.HasPrefix(why, "it is pinned: the record of its pin cannot be read") {
+		t.Errorf("it stays because %s", why)
+	}
+}
+
+func TestAPinEndsByItself(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "shop")
+	b.nightsTo(day("2024-12-10"), 9)
+	e := b.host(nil)
+	pinned, err := e.Pin(t.Context(), engine.PinRequest{Date: engine.Date{Day: day("2024-12-02")}, Until: day("2024-12-12"), Reason: "audit"})
+	if err != nil || len(pinned.Changed) != 1 {
+		t.Fatalf("%v, %v", pinned, err)
+	}
+	pruner := b.pruning(weekly(), nil)
+	if why := whyOf(t, b.prune(pruner, engine.PruneRequest{DryRun: true}), "daily/2024-12-02/shop.json"); why != "it is pinned until 2024-12-12T00:00:00Z: audit" {
+		t.Errorf("it stays because %s", why)
+	}
+	b.setClock(day("2024-12-12"))
+	if why := whyOf(t, b.prune(pruner, engine.PruneRequest{DryRun: true}), "daily/2024-12-02/shop.json"); strings.Contains(why, "pinned") {
+		t.Errorf("it stays because %s", why)
+	}
+}

@@ -66,7 +66,9 @@ func (e *Engine) Status(ctx context.Context, req StatusRequest) (StatusResult, e
 	if result.NextWeekly, err = nextTick(e.opts.Weekly, result.Now); err != nil {
 		return StatusResult{}, err
 	}
-	result.Databases = databasesOf(req.Configured, inv.entries, result.Jobs)
+	result.Databases = slices.DeleteFunc(databasesOf(req.Configured, inv.entries, result.Jobs), func(db DatabaseStatus) bool {
+		return inv.isForgotten(db.Name) && !slices.Contains(req.Configured, db.Name)
+	})
 	result.CatalogErr = log.Err()
 	return result, nil
 }

@@ -34,6 +34,9 @@ const (
 	FormatProof      Format = "patina.proof"
 	FormatArchive    Format = "patina.archive"
 	FormatIndex      Format = "patina.index"
+	FormatPin        Format = "patina.pin"
+	FormatUnpin      Format = "patina.unpin"
+	FormatForget     Format = "patina.forget"
 )
 
 // header is how every document begins.

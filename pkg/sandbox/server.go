@@ -137,6 +137,19 @@ func (s *Server) Seed(ctx context.Context, name string, statements ...string) (s
 	return d.id, nil
 }
 
+// Drop removes a database from the account. Its file stays.
+func (s *Server) Drop(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.databases, func(d *database) bool { return d.name == name })
+	if i < 0 {
+		return fmt.Errorf("sandbox: there is no database %s", name)
+	}
+	dropped := s.databases[i]
+	s.databases = slices.Delete(s.databases, i, i+1)
+	return dropped.close()
+}
+
 func (s *Server) findOrAdd(ctx context.Context, name string) (*database, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
