@@ -15,6 +15,8 @@ import (
 // figures are what one run took.
 type figures struct {
 	wall time.Duration
+	// cpu is what it used of processors; of a shell, its children included.
+	cpu time.Duration
 	// peak is the greatest resident memory (VmHWM) of the process, in bytes; of
 	// a shell, that of the largest of its children.
 	peak int64
@@ -66,8 +68,9 @@ func (b *bench) measure(ctx context.Context, c contender, run int) (figures, err
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		f.peak = usage.Maxrss << 10
 	}
+	f.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	f.stored, err = b.stored()
-	fmt.Fprintf(os.Stderr, "  %-40s %8.3f s  %6.1f MiB\n", c.name, f.wall.Seconds(), mib(f.peak))
+	fmt.Fprintf(os.Stderr, "  %-40s %8.3f s  %8.3f s of CPU  %6.1f MiB\n", c.name, f.wall.Seconds(), f.cpu.Seconds(), mib(f.peak))
 	return f, err
 }
 

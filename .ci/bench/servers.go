@@ -37,6 +37,8 @@ type bench struct {
 	s3     string
 	server *sandbox.Server
 	root   string
+	// sidecar is where the server keeps what it knows of objects.
+	sidecar string
 	// kept are the folders of the bucket that stay from run to run.
 	kept []string
 	undo []func() error
@@ -143,8 +145,8 @@ func (b *bench) startStore(ctx context.Context) error {
 	if err := os.MkdirAll(b.root, 0o700); err != nil {
 		return err
 	}
-	sidecar := filepath.Join(b.dir, "sidecar")
-	if err := os.MkdirAll(sidecar, 0o700); err != nil {
+	b.sidecar = filepath.Join(b.dir, "sidecar")
+	if err := os.MkdirAll(b.sidecar, 0o700); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -159,7 +161,7 @@ func (b *bench) startStore(ctx context.Context) error {
 		"--port", address, "--health", "/health", "--quiet",
 		// With metadata in extended attributes, completing the upload of a
 		// 4 GiB dump was seen to fail for want of space.
-		"posix", "--sidecar", sidecar, filepath.Dir(b.root))
+		"posix", "--sidecar", b.sidecar, filepath.Dir(b.root))
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return err
@@ -195,8 +197,11 @@ func (b *bench) empty() error {
 		if slices.Contains(b.kept, entry.Name()) {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(b.root, entry.Name())); err != nil {
-			return err
+		// What the server remembers of it goes too, or it refuses its name.
+		for _, root := range []string{b.root, filepath.Join(b.sidecar, filepath.Base(b.root))} {
+			if err := os.RemoveAll(filepath.Join(root, entry.Name())); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
