@@ -37,27 +37,45 @@ type Archived struct {
 // objects to those that are claimed. Those that another part replaces are
 // claimed, and else ignored. What cannot be read as ours is foreign.
 func (e *Engine) readArchives(ctx context.Context, found listing, stored map[string]int64, inv *inventory, claimed map[string]bool) error {
-	bodies, err := e.readDocuments(ctx, found.archives)
+	read, whys := make([]Archive, len(found.archives)), make([]string, len(found.archives))
+	err := e.eachDocument(ctx, found.archives, func(i int, body []byte) {
+		read[i], whys[i] = archiveOf(found.archives[i].Key, body)
+	})
 	if err != nil {
 		return err
 	}
 	var all []Archive
 	for i, info := range found.archives {
-		m, err := manifest.Decode[manifest.Archive](bodies[i])
-		if err != nil {
-			inv.foreign = append(inv.foreign, Stray{Info: info, Why: err.Error()})
-			continue
+		switch {
+		case whys[i] == vanished:
+			inv.vanished = append(inv.vanished, info)
+		case whys[i] != "":
+			inv.foreign = append(inv.foreign, Stray{Info: info, Why: whys[i]})
+		default:
+			object := read[i].Manifest.Object
+			claimed[object.Key] = true
+			read[i].Failed = lackingIn(stored, object.Key, object.Stored.Bytes)
+			all = append(all, read[i])
 		}
-		name := backup.ArchiveName{Week: m.Week, Part: m.Part}
-		if name.Manifest() != info.Key {
-			inv.foreign = append(inv.foreign, Stray{Info: info, Why: "it is the manifest of " + name.String()})
-			continue
-		}
-		claimed[m.Object.Key] = true
-		all = append(all, Archive{Name: name, Key: info.Key, Manifest: m, Failed: lackingIn(stored, m.Object.Key, m.Object.Stored.Bytes)})
 	}
 	inv.archives, inv.replaced = inForce(all)
 	return nil
+}
+
+// archiveOf is the archive whose manifest a body is, or why it is none.
+func archiveOf(key string, body []byte) (Archive, string) {
+	if body == nil {
+		return Archive{}, vanished
+	}
+	m, err := manifest.Decode[manifest.Archive](body)
+	if err != nil {
+		return Archive{}, err.Error()
+	}
+	name := backup.ArchiveName{Week: m.Week, Part: m.Part}
+	if name.Manifest() != key {
+		return Archive{}, "it is the manifest of " + name.String()
+	}
+	return Archive{Name: name, Key: key, Manifest: m}, ""
 }
 
 // lackingIn says what a listing tells against an object; empty for nothing.

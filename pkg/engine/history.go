@@ -39,6 +39,9 @@ func (e *Engine) histories(ctx context.Context, infos []store.Info) (map[string]
 	}
 	jobs, unreadable := map[string]*history{}, []Damage(nil)
 	for i, info := range infos {
+		if bodies[i] == nil {
+			continue // it is gone
+		}
 		if err := addRecord(jobs, info.Key, bodies[i]); err != nil {
 			unreadable = append(unreadable, Damage{Key: info.Key, Why: err.Error()})
 		}

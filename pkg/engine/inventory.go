@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -92,6 +93,8 @@ type inventory struct {
 	// are kept. unfinished are objects that a run of ours announced, but
 	// never made into a backup, or not yet.
 	foreign, unfinished []Stray
+	// vanished are manifests that were listed, and gone when they were read.
+	vanished []store.Info
 	// archives are those that no other replaces, oldest first, and replaced the
 	// rest of them.
 	archives, replaced []Archive
@@ -222,40 +225,72 @@ func (inv *inventory) noteLacking(stored map[string]int64) {
 // they name. One that cannot be read as ours is foreign, never an error: one
 // bad file must not hide the good ones.
 func (e *Engine) readManifests(ctx context.Context, infos []store.Info, inv *inventory) (map[string]bool, error) {
-	bodies, err := e.readDocuments(ctx, infos)
+	entries, whys := make([]Entry, len(infos)), make([]string, len(infos))
+	err := e.eachDocument(ctx, infos, func(i int, body []byte) {
+		entries[i], whys[i] = entryOf(infos[i].Key, body)
+	})
 	if err != nil {
 		return nil, err
 	}
 	claimed := make(map[string]bool, len(infos))
 	for i, info := range infos {
-		m, err := manifest.Decode[manifest.Backup](bodies[i])
-		if err != nil {
-			inv.foreign = append(inv.foreign, Stray{Info: info, Why: err.Error()})
-			continue
+		switch {
+		case whys[i] == vanished:
+			inv.vanished = append(inv.vanished, info)
+		case whys[i] != "":
+			inv.foreign = append(inv.foreign, Stray{Info: info, Why: whys[i]})
+		default:
+			claimed[entries[i].Manifest.Object.Key] = true
 		}
-		name, _, err := backup.ParseName(info.Key)
-		if err != nil {
-			return nil, err
-		}
-		claimed[m.Object.Key] = true
-		inv.entries = append(inv.entries, Entry{Name: name, Key: info.Key, Manifest: m, Daily: true})
 	}
+	inv.entries = slices.DeleteFunc(entries, func(e Entry) bool { return !e.Daily })
 	return claimed, nil
 }
 
-// readDocuments reads small objects side by side, in the order given.
-func (e *Engine) readDocuments(ctx context.Context, infos []store.Info) ([][]byte, error) {
-	bodies := make([][]byte, len(infos))
+// vanished says of a document that it is gone since it was listed.
+const vanished = "it is gone since it was listed"
+
+// entryOf is the daily whose manifest a body is, or why it is none.
+func entryOf(key string, body []byte) (Entry, string) {
+	if body == nil {
+		return Entry{}, vanished
+	}
+	m, err := manifest.Decode[manifest.Backup](body)
+	if err != nil {
+		return Entry{}, err.Error()
+	}
+	name, _, err := backup.ParseName(key)
+	if err != nil {
+		return Entry{}, err.Error()
+	}
+	return Entry{Name: name, Key: key, Manifest: m, Daily: true}, ""
+}
+
+// eachDocument reads small objects side by side, and hands each to a function that
+// is called from several goroutines. The body of one that is gone since it was
+// listed, as when another run prunes, is nil.
+func (e *Engine) eachDocument(ctx context.Context, infos []store.Info, use func(i int, body []byte)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
 	for i, info := range infos {
 		group.Go(func() error {
 			body, err := e.readDocument(ctx, info.Key)
-			bodies[i] = body
-			return err
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			use(i, body)
+			return nil
 		})
 	}
-	return bodies, group.Wait()
+	return group.Wait()
+}
+
+// readDocuments reads small objects, in the order given, all at once: there must
+// not be many.
+func (e *Engine) readDocuments(ctx context.Context, infos []store.Info) ([][]byte, error) {
+	bodies := make([][]byte, len(infos))
+	err := e.eachDocument(ctx, infos, func(i int, body []byte) { bodies[i] = body })
+	return bodies, err
 }
 
 func (e *Engine) readDocument(ctx context.Context, key string) ([]byte, error) {
@@ -389,12 +424,19 @@ func (e *Engine) readBegins(ctx context.Context, prefix string, wanted func(back
 		return nil, false, err
 	}
 	var begins []manifest.Begin
+	unreadable := false
 	for _, body := range bodies {
-		if begin, err := manifest.Decode[manifest.Begin](body); err == nil {
-			begins = append(begins, begin)
+		if body == nil {
+			continue // it is gone
 		}
+		begin, err := manifest.Decode[manifest.Begin](body)
+		if err != nil {
+			unreadable = true
+			continue
+		}
+		begins = append(begins, begin)
 	}
-	return begins, len(begins) < len(infos), nil
+	return begins, unreadable, nil
 }
 
 // recordDays are the days whose records may announce an object; nil for a key

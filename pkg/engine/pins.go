@@ -22,6 +22,9 @@ type keptRecords struct {
 	unpinned map[string]time.Time
 	// forgotten is when a database was retired last, by its name.
 	forgotten map[string]time.Time
+	// unclear is the key of a record of a pin of which it is not even known what
+	// it keeps; empty for none.
+	unclear string
 }
 
 // pinned is the pin of a backup that holds at a time; nil for none.
@@ -73,12 +76,13 @@ func (e *Engine) readKept(ctx context.Context) (keptRecords, error) {
 
 // addPin takes note of a pin. Of several the last counts, by time, and by its key
 // where two hosts wrote at once.
-func (k keptRecords) addPin(r bareRecord) {
+func (k *keptRecords) addPin(r bareRecord) {
 	pin, err := manifest.Decode[manifest.Pin](r.body)
 	if err != nil {
 		key, keyErr := backup.ParseRecordKey(r.key)
 		if keyErr != nil {
-			return // it is about no backup that there can be
+			k.unclear = r.key
+			return
 		}
 		// No unpin of this version can tell whether it came after it.
 		pin = manifest.Pin{Manifest: key, At: endOfTime, Reason: "the record of its pin cannot be read: " + err.Error()}
@@ -118,9 +122,11 @@ func (e *Engine) readRecords(ctx context.Context, kind backup.RecordKind) ([]bar
 	if err != nil {
 		return nil, err
 	}
-	records := make([]bareRecord, len(infos))
+	var records []bareRecord
 	for i, info := range infos {
-		records[i] = bareRecord{info.Key, bodies[i]}
+		if bodies[i] != nil { // it is not gone
+			records = append(records, bareRecord{info.Key, bodies[i]})
+		}
 	}
 	return records, nil
 }

@@ -158,6 +158,8 @@ func (r *pruneRun) holds(ctx context.Context) (map[string]string, error) {
 	}
 	for name, began := range newest {
 		switch {
+		case r.inv.kept.unclear != "":
+			holds[name] = "it is not known what " + r.inv.kept.unclear + " pins"
 		case holds[name] != "":
 		case unreadable != "":
 			holds[name] = "what came of the runs is not known: " + unreadable
@@ -381,13 +383,15 @@ func (r *pruneRun) mayLive(runs []manifest.Begin, living map[runKey]bool) string
 	return ""
 }
 
-// mayBeNamed says whether a manifest that cannot be read may name an object: one
-// of the same database and day, or of the same week.
+// mayBeNamed says whether a manifest that cannot be read, or that went while the
+// bucket was read, may name an object: one of the same database and day, or of the
+// same week.
 func (r *pruneRun) mayBeNamed(key string) bool {
 	of := subjectOf(key)
-	return slices.ContainsFunc(r.inv.foreign, func(stray Stray) bool {
+	foreign := slices.ContainsFunc(r.inv.foreign, func(stray Stray) bool {
 		return path.Ext(stray.Key) == ".json" && subjectOf(stray.Key) == of
 	})
+	return foreign || slices.ContainsFunc(r.inv.vanished, func(i store.Info) bool { return subjectOf(i.Key) == of })
 }
 
 // subjectOf is the database and the day, or the week, that a key is about; empty

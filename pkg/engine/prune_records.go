@@ -13,7 +13,7 @@ import (
 // live as long as any copy does; where a manifest cannot be read, it may tell of
 // one, and all records stay.
 func (r *pruneRun) cleanRecords(ctx context.Context) {
-	unreadable := slices.ContainsFunc(r.inv.foreign, func(s Stray) bool { return path.Ext(s.Key) == ".json" && subjectOf(s.Key) != "" })
+	unreadable := len(r.inv.vanished) > 0 || slices.ContainsFunc(r.inv.foreign, func(s Stray) bool { return path.Ext(s.Key) == ".json" && subjectOf(s.Key) != "" })
 	if unreadable {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -592,6 +593,20 @@ func TestAPinThatCannotBeReadHolds(t *testing.T) {
 	}
 }
 
+// TestAPinOfNobodyKnowsWhatHoldsAll has a key of which it cannot be told what it is
+// about.
+func TestAPinOfNobodyKnowsWhatHoldsAll(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "shop")
+	b.nightsTo(day("2024-12-10"), 9)
+	b.put("records/pin/shop/everything-of-2024/20241210T050000Z-beef.json", "{}")
+	done := b.prune(b.pruning(weekly(), nil), engine.PruneRequest{DryRun: true})
+	wantItems(t, done, engine.ItemDue)
+	if why := whyOf(t, done, "daily/2024-12-02/shop.json"); !strings.HasPrefix(why, "it is not known what records/pin/") {
+		t.Errorf("it stays because %s", why)
+	}
+}
+
 func TestAPinEndsByItself(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "shop")
@@ -608,5 +623,48 @@ func TestAPinEndsByItself(t *testing.T) {
 	b.setClock(day("2024-12-12"))
 	if why := whyOf(t, b.prune(pruner, engine.PruneRequest{DryRun: true}), "daily/2024-12-02/shop.json"); strings.Contains(why, "pinned") {
 		t.Errorf("it stays because %s", why)
+	}
+}
+
+// vanishing is a store in which a document is gone when it is read, though it was
+// listed: another run removed it, or the store lies.
+type vanishing struct {
+	store.Store
+	key string
+}
+
+func (v vanishing) Get(ctx context.Context, key string, opts store.GetOptions) (io.ReadCloser, store.Info, error) {
+	if key == v.key {
+		return nil, store.Info{}, fmt.Errorf("get %s: %w", key, store.ErrNotFound)
+	}
+	return v.Store.Get(ctx, key, opts)
+}
+
+// TestAManifestThatVanishes is no failure of a listing, and nothing of what it
+// names is removed.
+func TestAManifestThatVanishes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "shop")
+	b.nightsTo(day("2024-12-10"), 9)
+	for info, err := range b.store.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.age(info.Key, day("2024-12-08").Add(4*time.Hour))
+	}
+	for _, key := range []string{"daily/2024-12-02/shop.json", "weekly/2024-W49.json"} {
+		e := b.pruning(weekly(), func(o *engine.Options) { o.Store = vanishing{b.store, key} })
+		if list := b.list(e); len(list.Entries) == 0 || len(list.Foreign) != 0 {
+			t.Errorf("without %s %d are listed, %d foreign", key, len(list.Entries), len(list.Foreign))
+		}
+		done := b.prune(e, engine.PruneRequest{DryRun: true})
+		if len(done.Kinds()) != 0 {
+			t.Errorf("without %s: %v", key, done.Kinds())
+		}
+		for _, item := range done.Items {
+			if item.Kind == engine.ItemUnfinished && item.Due() || key == "weekly/2024-W49.json" && item.Due() {
+				t.Errorf("without %s %s goes: %s", key, item.Key, item.Why)
+			}
+		}
 	}
 }
