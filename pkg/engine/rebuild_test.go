@@ -14,6 +14,7 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/engine"
+	"github.com/AutumnsGrove/patina/pkg/retention"
 	"github.com/AutumnsGrove/patina/pkg/sandbox"
 )
 
@@ -70,18 +71,29 @@ func TestACatalogueIsRebuiltAsItWas(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "alpha", "beta")
 	b.history()
+	b.archive(b.host(nil))
+	b.setClock(b.begin.AddDate(0, 0, 1))
+	b.night(b.host(nil)) // of a database whose last run failed nothing is pruned
+	pruned := b.prune(b.pruning(retention.Policy{Daily: 1, Weekly: 2}, nil), engine.PruneRequest{})
+	if n, _ := pruned.Count(engine.ItemDeleted); n == 0 {
+		t.Fatalf("nothing was pruned: %+v", pruned.Items)
+	}
 	want := b.jobs()
-	statuses := map[catalog.JobStatus]bool{}
+	statuses, kinds := map[catalog.JobStatus]bool{}, map[catalog.Kind]int{}
 	for _, job := range want {
 		statuses[job.Status] = true
+		kinds[job.Kind]++
 	}
-	if len(want) != 4 || !statuses[catalog.JobSucceeded] || !statuses[catalog.JobPartial] || !statuses[catalog.JobInterrupted] {
+	if kinds[catalog.KindArchive] != 1 || kinds[catalog.KindPrune] != 1 {
+		t.Fatalf("the kinds of jobs are %v", kinds)
+	}
+	if len(want) != 7 || !statuses[catalog.JobSucceeded] || !statuses[catalog.JobPartial] || !statuses[catalog.JobInterrupted] {
 		t.Fatalf("the history has %d jobs, %v", len(want), statuses)
 	}
 	b.newCatalog()
 	e := b.host(nil)
 	result := b.rebuild(e)
-	if result.Jobs != 4 || result.Runs != 5 || result.Changed != 4 || len(result.Unreadable) != 0 {
+	if result.Jobs != 7 || result.Runs != 8 || result.Changed != 7 || len(result.Unreadable) != 0 {
 		t.Errorf("rebuilt: %+v", result)
 	}
 	if diff := cmp.Diff(want, b.jobs()); diff != "" {
