@@ -33,10 +33,9 @@ type Archived struct {
 	Failed string
 }
 
-// readArchives reads the manifests of archives, and adds the keys of their
-// objects to those that are claimed. Those that another part replaces are
+// readArchives reads the manifests of archives, and claims their objects. Those that another part replaces are
 // claimed, and else ignored. What cannot be read as ours is foreign.
-func (e *Engine) readArchives(ctx context.Context, found listing, stored map[string]int64, inv *inventory, claimed map[string]bool) error {
+func (e *Engine) readArchives(ctx context.Context, found listing, stored map[string]int64, inv *inventory) error {
 	read, whys := make([]Archive, len(found.archives)), make([]string, len(found.archives))
 	err := e.eachDocument(ctx, found.archives, func(i int, body []byte) {
 		read[i], whys[i] = archiveOf(found.archives[i].Key, body)
@@ -53,7 +52,7 @@ func (e *Engine) readArchives(ctx context.Context, found listing, stored map[str
 			inv.foreign = append(inv.foreign, Stray{Info: info, Why: whys[i]})
 		default:
 			object := read[i].Manifest.Object
-			claimed[object.Key] = true
+			inv.claimed[object.Key] = true
 			read[i].Failed = lackingIn(stored, object.Key, object.Stored.Bytes)
 			all = append(all, read[i])
 		}

@@ -98,55 +98,76 @@ type inventory struct {
 	// archives are those that no other replaces, oldest first, and replaced the
 	// rest of them.
 	archives, replaced []Archive
-	// runs are the records of runs, where all of the bucket was listed.
-	runs []store.Info
 	// lacking says of dailies, by the keys of their manifests, what the listing
 	// tells against their objects.
 	lacking map[string]string
+	// said are the records about backups.
+	said
+	// lastTaken is when the newest backup of a database began, by its name.
+	lastTaken map[string]time.Time
+	// claimed are the keys of the objects that manifests name.
+	claimed map[string]bool
+	bytes   int64
+}
+
+// said is what records say of backups, wherever they lie.
+type said struct {
 	// proofs are all records of checks.
 	proofs proofs
 	// kept are the records of what operators keep, and of databases that they
 	// retired.
 	kept keptRecords
-	// lastTaken is when the newest backup of a database began, by its name.
-	lastTaken map[string]time.Time
-	bytes     int64
+}
+
+func (e *Engine) readSaid(ctx context.Context) (said, error) {
+	proofs, err := e.readProofs(ctx)
+	if err != nil {
+		return said{}, err
+	}
+	kept, err := e.readKept(ctx)
+	return said{proofs, kept}, err
 }
 
 // listing is what a walk over the folders of backups finds, by what the keys
 // say.
 type listing struct {
 	manifests, archives, others []store.Info
+	// runs are the records of runs, where all of the bucket was listed.
+	runs  []store.Info
+	bytes int64
 }
 
 // takeInventory lists everything below the prefixes, each of the daily or the
 // weekly folder (or all of the bucket, where it is empty), and reads the
 // manifests.
 func (e *Engine) takeInventory(ctx context.Context, prefixes ...string) (inventory, error) {
-	var inv inventory
 	var found listing
 	for _, prefix := range prefixes {
-		if err := e.listBackups(ctx, prefix, &inv, &found); err != nil {
+		if err := e.listBackups(ctx, prefix, &found); err != nil {
 			return inventory{}, err
 		}
 	}
-	claimed, err := e.readManifests(ctx, found.manifests, &inv)
+	known, err := e.readSaid(ctx)
 	if err != nil {
+		return inventory{}, err
+	}
+	return e.inventoryOf(ctx, found, known, nil)
+}
+
+// inventoryOf reads what was listed. Claimed are the objects that manifests name
+// which were read before; may be nil.
+func (e *Engine) inventoryOf(ctx context.Context, found listing, known said, claimed map[string]bool) (inventory, error) {
+	inv := inventory{said: known, bytes: found.bytes, claimed: map[string]bool{}}
+	if err := e.readManifests(ctx, found.manifests, &inv); err != nil {
 		return inventory{}, err
 	}
 	stored := found.sizes()
 	inv.noteLacking(stored)
-	if err := e.readArchives(ctx, found, stored, &inv, claimed); err != nil {
+	if err := e.readArchives(ctx, found, stored, &inv); err != nil {
 		return inventory{}, err
 	}
-	orphans := slices.DeleteFunc(found.others, func(i store.Info) bool { return claimed[i.Key] })
+	orphans := slices.DeleteFunc(found.others, func(i store.Info) bool { return inv.claimed[i.Key] || claimed[i.Key] })
 	if err := e.sortOrphans(ctx, orphans, &inv); err != nil {
-		return inventory{}, err
-	}
-	if inv.proofs, err = e.readProofs(ctx); err != nil {
-		return inventory{}, err
-	}
-	if inv.kept, err = e.readKept(ctx); err != nil {
 		return inventory{}, err
 	}
 	inv.judgeArchives()
@@ -169,23 +190,23 @@ func newestFirst(a, b Entry) int {
 }
 
 // listBackups lists a folder of backups and tells manifests from the rest.
-func (e *Engine) listBackups(ctx context.Context, prefix string, inv *inventory, found *listing) error {
+func (e *Engine) listBackups(ctx context.Context, prefix string, found *listing) error {
 	for info, err := range e.opts.Store.List(ctx, prefix) {
 		if err != nil {
 			return fmt.Errorf("list the bucket: %w", err)
 		}
 		switch {
 		case strings.HasPrefix(info.Key, backup.JobsPrefix):
-			inv.runs = append(inv.runs, info)
+			found.runs = append(found.runs, info)
 		case !strings.HasPrefix(info.Key, backup.RecordsPrefix):
 			found.add(info)
-			inv.bytes += info.Bytes
 		}
 	}
 	return nil
 }
 
 func (l *listing) add(info store.Info) {
+	l.bytes += info.Bytes
 	if _, ext, err := backup.ParseName(info.Key); err == nil && ext == "json" {
 		l.manifests = append(l.manifests, info)
 		return
@@ -221,18 +242,16 @@ func (inv *inventory) noteLacking(stored map[string]int64) {
 	}
 }
 
-// readManifests reads all manifests and returns the keys of the objects that
-// they name. One that cannot be read as ours is foreign, never an error: one
+// readManifests reads all manifests and claims the objects that they name. One that cannot be read as ours is foreign, never an error: one
 // bad file must not hide the good ones.
-func (e *Engine) readManifests(ctx context.Context, infos []store.Info, inv *inventory) (map[string]bool, error) {
+func (e *Engine) readManifests(ctx context.Context, infos []store.Info, inv *inventory) error {
 	entries, whys := make([]Entry, len(infos)), make([]string, len(infos))
 	err := e.eachDocument(ctx, infos, func(i int, body []byte) {
 		entries[i], whys[i] = entryOf(infos[i].Key, body)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	claimed := make(map[string]bool, len(infos))
 	for i, info := range infos {
 		switch {
 		case whys[i] == vanished:
@@ -240,11 +259,11 @@ func (e *Engine) readManifests(ctx context.Context, infos []store.Info, inv *inv
 		case whys[i] != "":
 			inv.foreign = append(inv.foreign, Stray{Info: info, Why: whys[i]})
 		default:
-			claimed[entries[i].Manifest.Object.Key] = true
+			inv.claimed[entries[i].Manifest.Object.Key] = true
 		}
 	}
 	inv.entries = slices.DeleteFunc(entries, func(e Entry) bool { return !e.Daily })
-	return claimed, nil
+	return nil
 }
 
 // vanished says of a document that it is gone since it was listed.

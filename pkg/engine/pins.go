@@ -303,6 +303,12 @@ func (e *Engine) Forget(ctx context.Context, req ForgetRequest) (ForgetResult, e
 
 // isForgotten says whether a database was retired, and not backed up since.
 func (inv *inventory) isForgotten(database string) bool {
-	at, retired := inv.kept.forgotten[database]
-	return retired && !inv.lastTaken[database].After(at)
+	return inv.kept.isForgotten(database, inv.lastTaken[database])
+}
+
+// isForgotten says whether a database was retired whose newest backup began at a
+// time.
+func (k keptRecords) isForgotten(database string, lastTaken time.Time) bool {
+	at, retired := k.forgotten[database]
+	return retired && !lastTaken.After(at)
 }

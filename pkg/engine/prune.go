@@ -99,9 +99,7 @@ type PruneItem struct {
 	// Err is why it was spared or could not be removed.
 	Err error
 
-	// entry is the backup; nil for the rest. proof are the archives of which one
-	// must be seen to hold it.
-	entry *Entry
+	// proof are the archives of which one must be seen to hold the backup.
 	proof []string
 	// abort ends an upload.
 	abort func(context.Context) error
@@ -150,10 +148,8 @@ type pruneRun struct {
 	e   *Engine
 	req PruneRequest
 	log *journal
-	inv inventory
-	// sharing counts the backups by the key of the manifest: more than one where an
-	// archive holds what lay there before.
-	sharing map[string]int
+	// bucket is what lay there when the plan was made.
+	bucket *survey
 	// now is the earlier of this host's clock and the store's.
 	now    time.Time
 	right  right
@@ -181,7 +177,7 @@ func (e *Engine) Prune(ctx context.Context, req PruneRequest) (PruneResult, erro
 	}
 	id := e.opts.NewRunID()
 	job := backup.PruneJob(req.Trigger, req.Reason, now, id)
-	r := &pruneRun{e: e, req: req, log: log, now: now, sharing: map[string]int{}}
+	r := &pruneRun{e: e, req: req, log: log, now: now}
 	r.result = PruneResult{Job: job, Run: e.newRun(job, id, now), StartedAt: now, DryRun: req.DryRun, Outcome: OutcomePlanned}
 	if !r.claim(ctx) {
 		return r.result, nil

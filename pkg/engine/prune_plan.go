@@ -28,7 +28,7 @@ const (
 // plan looks at all that lies in the bucket, and decides what becomes of it.
 func (r *pruneRun) plan(ctx context.Context) error {
 	var err error
-	if r.inv, err = r.e.takeInventory(ctx, ""); err != nil {
+	if r.bucket, err = r.e.takeSurvey(ctx); err != nil {
 		return err
 	}
 	state, err := r.state(ctx)
@@ -37,12 +37,13 @@ func (r *pruneRun) plan(ctx context.Context) error {
 	}
 	plan := retention.Decide(state)
 	r.result.Refused = plan.Refused
-	r.addBackups(plan)
+	r.result.Items = make([]PruneItem, 0, len(plan.Decisions)+len(r.bucket.replaced)+len(r.bucket.foreign))
+	r.addDailies(plan)
 	r.addArchives(plan)
 	if err := r.addDebris(ctx); err != nil {
 		return err
 	}
-	for _, stray := range r.inv.foreign {
+	for _, stray := range r.bucket.foreign {
 		r.add(PruneItem{Kind: ItemForeign, Key: stray.Key, Bytes: stray.Bytes, Why: stray.Why, Outcome: ItemKept})
 	}
 	return nil
@@ -60,59 +61,25 @@ func outcomeOf(keep bool) ItemOutcome {
 
 // state is what the policy is given.
 func (r *pruneRun) state(ctx context.Context) (retention.State, error) {
-	s := retention.State{Now: r.now, Hold: map[string]string{}, Confirmed: map[string]bool{}, Policy: r.policy}
+	s := retention.State{
+		Now: r.now, Backups: r.bucket.points, Archives: r.bucket.archives, Policy: r.policy, Confirmed: map[string]bool{},
+	}
 	for _, name := range r.req.Confirmed {
 		s.Confirmed[name] = true
 	}
-	// Oldest first, for people; the policy does not mind.
-	slices.Reverse(r.inv.entries)
-	for _, entry := range r.inv.entries {
-		r.sharing[entry.Key]++
-	}
-	for _, entry := range r.inv.entries {
-		if r.e.opts.Retention(entry.Manifest.Database.Name).KeepsNothing() {
-			return s, fault.New(fault.Usage, "patina config check", "the retention of %s would keep nothing", entry.Manifest.Database.Name)
+	for name := range r.bucket.newest {
+		if r.e.opts.Retention(name).KeepsNothing() {
+			return s, fault.New(fault.Usage, "patina config check", "the retention of %s would keep nothing", name)
 		}
-		s.Backups = append(s.Backups, r.recoveryPoint(entry))
 	}
-	for _, archive := range r.inv.archives {
-		a := retention.Archive{ID: archive.Key, Week: archive.Name.Week, Unreadable: archive.Failed != ""}
-		for _, member := range archive.Manifest.Members {
-			a.Members = append(a.Members, r.pointID(idOf(member.ManifestKey, member.Backup)))
+	for i := range s.Backups {
+		if pin := r.bucket.kept.pinned(keyOfPoint(s.Backups[i].ID), r.now); pin != nil {
+			s.Backups[i].Keep = pinText(*pin)
 		}
-		s.Archives = append(s.Archives, a)
 	}
 	var err error
 	s.Hold, err = r.holds(ctx)
 	return s, err
-}
-
-// pointID names a backup to the policy, wherever it lies: by the common part of its
-// keys, and by its run too where backups of several runs have them.
-func (r *pruneRun) pointID(id backupID) string {
-	stem := strings.TrimSuffix(id.manifestKey, ".json")
-	if r.sharing[id.manifestKey] < 2 {
-		return stem
-	}
-	return fmt.Sprintf("%s of run %s of %s", stem, id.runID, id.jobID)
-}
-
-func (r *pruneRun) recoveryPoint(entry Entry) retention.Backup {
-	b := retention.Backup{
-		ID: r.pointID(idOf(entry.Key, entry.Manifest)), Database: entry.Manifest.Database.Name,
-		Day: entry.Name.Day, Taken: entry.Manifest.StartedAt,
-		Good: entry.Good(), Daily: entry.Daily || entry.DamagedDaily,
-	}
-	if entry.Name.Day.After(b.Taken) {
-		b.Taken = entry.Name.Day // a night's tick may lie just ahead of its start
-	}
-	if pin := r.inv.kept.pinned(entry.Key, r.now); pin != nil {
-		b.Keep = pinText(*pin)
-	}
-	if entry.Archived == nil && r.inv.lacking[entry.Key] != "" {
-		b.Good = false
-	}
-	return b
 }
 
 // pinText says in words that something is pinned.
@@ -130,7 +97,7 @@ func pinText(pin manifest.Pin) string {
 // policy is how much is kept of a database: of one that was retired nothing but
 // its newest good backup, and what is pinned.
 func (r *pruneRun) policy(database string) retention.Policy {
-	if r.inv.isForgotten(database) {
+	if r.bucket.isForgotten(database) {
 		return retention.Policy{KeepAtLeast: 1}
 	}
 	return r.e.opts.Retention(database)
@@ -139,32 +106,22 @@ func (r *pruneRun) policy(database string) retention.Policy {
 // holds says, by database, why nothing of it may go: its newest backup is not
 // good, its last run failed, or what came of it is not known.
 func (r *pruneRun) holds(ctx context.Context) (map[string]string, error) {
-	holds, newest := map[string]string{}, map[string]time.Time{}
-	for _, entry := range slices.Backward(r.inv.entries) {
-		name := entry.Manifest.Database.Name
-		if _, seen := newest[name]; seen || r.inv.isForgotten(name) {
-			continue
-		}
-		if !entry.Good() && holds[name] == "" {
-			holds[name] = "the newest backup of the database is not good: " + entry.Failed
-		}
-		if entry.Good() {
-			newest[name] = entry.Manifest.StartedAt
-		}
-	}
-	ends, open, unreadable, err := r.runsSince(ctx, newest)
+	holds := map[string]string{}
+	ends, open, unreadable, err := r.lastRuns(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for name, began := range newest {
+	for name, newest := range r.bucket.newest {
 		switch {
-		case r.inv.kept.unclear != "":
-			holds[name] = "it is not known what " + r.inv.kept.unclear + " pins"
-		case holds[name] != "":
+		case r.bucket.kept.unclear != "":
+			holds[name] = "it is not known what " + r.bucket.kept.unclear + " pins"
+		case r.bucket.isForgotten(name):
+		case newest.failed != "":
+			holds[name] = "the newest backup of the database is not good: " + newest.failed
 		case unreadable != "":
 			holds[name] = "what came of the runs is not known: " + unreadable
 		default:
-			if why := heldBy(name, began, ends, open); why != "" {
+			if why := heldBy(name, newest.good, ends, open); why != "" {
 				holds[name] = why
 			}
 		}
@@ -172,23 +129,22 @@ func (r *pruneRun) holds(ctx context.Context) (map[string]string, error) {
 	return holds, nil
 }
 
-// runsSince reads the records of all backups that began since the oldest of the
-// databases' newest backups: those that ended, by that time, and those that did
-// not. The third result says that some cannot be read.
-func (r *pruneRun) runsSince(ctx context.Context, newest map[string]time.Time) ([]manifest.End, []manifest.Begin, string, error) {
+// lastRuns reads the records of all backups that began since the oldest of the
+// databases' newest good backups: those that ended, by that time, and those that
+// did not. The third result says that some cannot be read.
+func (r *pruneRun) lastRuns(ctx context.Context) ([]manifest.End, []manifest.Begin, string, error) {
 	since := r.now
-	for _, began := range newest {
-		if began.Before(since) {
-			since = began
+	for name, newest := range r.bucket.newest {
+		if newest.good.Before(since) && !r.bucket.isForgotten(name) {
+			since = newest.good
 		}
 	}
 	// A night's records lie under its tick's day, which may be the day before.
 	since = backup.DayOf(since).AddDate(0, 0, -1)
-	ended := r.endedRuns()
-	infos := slices.DeleteFunc(slices.Clone(r.inv.runs), func(info store.Info) bool {
+	infos := slices.DeleteFunc(slices.Clone(r.bucket.runs), func(info store.Info) bool {
 		name, isEnd, err := backup.ParseRunKey(info.Key)
 		job := backup.Job{ID: name.JobID}
-		return err != nil || name.Day.Before(since) || catalog.KindOf(job) != catalog.KindBackup || !isEnd && ended[runOf(name)]
+		return err != nil || name.Day.Before(since) || catalog.KindOf(job) != catalog.KindBackup || !isEnd && r.bucket.ended[runOf(name)]
 	})
 	jobs, unreadable, err := r.e.histories(ctx, infos)
 	if err != nil {
@@ -204,25 +160,6 @@ func (r *pruneRun) runsSince(ctx context.Context, newest map[string]time.Time) (
 		return ends, open, unreadable[0].Key + ": " + unreadable[0].Why, nil
 	}
 	return ends, open, "", nil
-}
-
-// runKey tells runs apart.
-type runKey struct {
-	job string
-	run backup.RunID
-}
-
-func runOf(name backup.RunName) runKey { return runKey{name.JobID, name.RunID} }
-
-// endedRuns are those of which an end record was listed.
-func (r *pruneRun) endedRuns() map[runKey]bool {
-	ended := map[runKey]bool{}
-	for _, info := range r.inv.runs {
-		if name, isEnd, err := backup.ParseRunKey(info.Key); err == nil && isEnd {
-			ended[runOf(name)] = true
-		}
-	}
-	return ended
 }
 
 // heldBy says why nothing may go of a database whose newest good backup began at
@@ -264,52 +201,31 @@ func failedResult(end manifest.End, result manifest.Result, before string) strin
 	return text
 }
 
-// addBackups adds what the plan says of dailies, and that members of archives stay
-// or go with these.
-func (r *pruneRun) addBackups(plan retention.Plan) {
-	decided := map[string]retention.Decision{}
-	for _, decision := range plan.Decisions {
-		if !decision.Archive {
-			decided[decision.ID] = decision
-		}
-	}
-	for i := range r.inv.entries {
-		entry := &r.inv.entries[i]
-		decision, isDaily := decided[r.pointID(idOf(entry.Key, entry.Manifest))]
-		if !isDaily {
-			continue
-		}
-		object := entry.Manifest.Object
+// addDailies adds what the plan says of dailies, which it does in the order of the
+// points.
+func (r *pruneRun) addDailies(plan retention.Plan) {
+	for i, d := range r.bucket.dailies {
+		decision := plan.Decisions[i]
 		r.add(PruneItem{
-			Kind: ItemDaily, Key: entry.Key, Object: object.Key, Bytes: object.Stored.Bytes, Database: entry.Manifest.Database.Name,
-			Why: decision.Why, Outcome: outcomeOf(decision.Keep), entry: entry, proof: decision.Proof,
+			Kind: ItemDaily, Key: d.key, Object: d.object, Bytes: d.bytes, Database: r.bucket.points[d.point].Database,
+			Why: decision.Why, Outcome: outcomeOf(decision.Keep), proof: decision.Proof,
 		})
 	}
 }
 
 func (r *pruneRun) addArchives(plan retention.Plan) {
-	archives := map[string]Archive{}
-	for _, archive := range r.inv.archives {
-		archives[archive.Key] = archive
-	}
-	for _, decision := range plan.Decisions {
-		if !decision.Archive {
-			continue
-		}
-		object := archives[decision.ID].Manifest.Object
-		why := decision.Why
-		if failed := archives[decision.ID].Failed; failed != "" {
-			why += ": " + failed
+	for _, decision := range plan.Decisions[len(r.bucket.dailies):] {
+		archive, why := r.bucket.weeklies[decision.ID], decision.Why
+		if archive.failed != "" {
+			why += ": " + archive.failed
 		}
 		r.add(PruneItem{
-			Kind: ItemWeekly, Key: decision.ID, Object: object.Key, Bytes: object.Stored.Bytes,
-			Why: why, Outcome: outcomeOf(decision.Keep),
+			Kind: ItemWeekly, Key: archive.key, Object: archive.object, Bytes: archive.bytes, Why: why, Outcome: outcomeOf(decision.Keep),
 		})
 	}
-	for _, archive := range r.inv.replaced {
-		object := archive.Manifest.Object
+	for _, archive := range r.bucket.replaced {
 		r.add(PruneItem{
-			Kind: ItemWeekly, Key: archive.Key, Object: object.Key, Bytes: object.Stored.Bytes,
+			Kind: ItemWeekly, Key: archive.key, Object: archive.object, Bytes: archive.bytes,
 			Why: "it was damaged, and another part replaces it", Outcome: ItemKept,
 		})
 	}
@@ -318,7 +234,7 @@ func (r *pruneRun) addArchives(plan retention.Plan) {
 // addDebris adds what runs left unfinished, in objects and in uploads.
 func (r *pruneRun) addDebris(ctx context.Context) error {
 	living := r.livingRuns(ctx)
-	for _, stray := range r.inv.unfinished {
+	for _, stray := range r.bucket.unfinished {
 		why := r.whyNotDebris(stray, living)
 		item := PruneItem{Kind: ItemUnfinished, Key: stray.Key, Bytes: stray.Bytes, Why: why, Outcome: outcomeOf(why != "")}
 		if why == "" {
@@ -373,10 +289,9 @@ func (r *pruneRun) whyNotDebris(stray Stray, living map[runKey]bool) string {
 
 // mayLive says which of the runs may still be at work; empty for none.
 func (r *pruneRun) mayLive(runs []manifest.Begin, living map[runKey]bool) string {
-	ended := r.endedRuns()
 	for _, begin := range runs {
 		key := runKey{begin.Job.ID, begin.Run.ID}
-		if !ended[key] && (living[key] || r.now.Sub(begin.Run.StartedAt) < runAge) {
+		if !r.bucket.ended[key] && (living[key] || r.now.Sub(begin.Run.StartedAt) < runAge) {
 			return fmt.Sprintf("run %s of %s, which announced it, may still be at work", begin.Run.ID, begin.Job.ID)
 		}
 	}
@@ -388,10 +303,10 @@ func (r *pruneRun) mayLive(runs []manifest.Begin, living map[runKey]bool) string
 // same week.
 func (r *pruneRun) mayBeNamed(key string) bool {
 	of := subjectOf(key)
-	foreign := slices.ContainsFunc(r.inv.foreign, func(stray Stray) bool {
+	foreign := slices.ContainsFunc(r.bucket.foreign, func(stray Stray) bool {
 		return path.Ext(stray.Key) == ".json" && subjectOf(stray.Key) == of
 	})
-	return foreign || slices.ContainsFunc(r.inv.vanished, func(i store.Info) bool { return subjectOf(i.Key) == of })
+	return foreign || slices.ContainsFunc(r.bucket.vanished, func(i store.Info) bool { return subjectOf(i.Key) == of })
 }
 
 // subjectOf is the database and the day, or the week, that a key is about; empty

@@ -13,7 +13,7 @@ import (
 // live as long as any copy does; where a manifest cannot be read, it may tell of
 // one, and all records stay.
 func (r *pruneRun) cleanRecords(ctx context.Context) {
-	unreadable := len(r.inv.vanished) > 0 || slices.ContainsFunc(r.inv.foreign, func(s Stray) bool { return path.Ext(s.Key) == ".json" && subjectOf(s.Key) != "" })
+	unreadable := len(r.bucket.vanished) > 0 || slices.ContainsFunc(r.bucket.foreign, func(s Stray) bool { return path.Ext(s.Key) == ".json" && subjectOf(s.Key) != "" })
 	if unreadable {
 		return
 	}
@@ -47,17 +47,20 @@ func (r *pruneRun) leftOver() map[string]bool {
 		}
 	}
 	left := map[string]bool{}
-	for _, entry := range r.inv.entries {
-		left[entry.Key] = left[entry.Key] || (entry.Daily || entry.DamagedDaily) && !gone[entry.Key]
+	for _, d := range r.bucket.dailies {
+		left[d.key] = !gone[d.key]
 	}
-	for _, archive := range slices.Concat(r.inv.archives, r.inv.replaced) {
-		if gone[archive.Key] {
+	for _, archive := range r.bucket.archives {
+		if gone[archive.ID] {
 			continue
 		}
-		left[archive.Key] = true
-		for _, member := range archive.Manifest.Members {
-			left[member.ManifestKey] = true
+		left[archive.ID] = true
+		for _, member := range archive.Members {
+			left[keyOfPoint(member)] = true
 		}
+	}
+	for _, archive := range r.bucket.replaced {
+		left[archive.key] = true
 	}
 	return left
 }

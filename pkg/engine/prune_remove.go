@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -16,15 +17,27 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
 
-// removeAll removes what may go: dailies first, for an archive goes only when none
-// of what it holds is left.
+// removeAll removes what may go: week by week the backups, and then the rest.
 func (r *pruneRun) removeAll(ctx context.Context) {
-	r.sparePinned(ctx)
-	r.removeEach(ctx, ItemDaily, r.removeDaily)
-	r.sparePinned(ctx)
-	r.removeEach(ctx, ItemWeekly, r.removePair)
-	r.removeEach(ctx, ItemUnfinished, r.removePair)
-	r.removeEach(ctx, ItemUpload, func(ctx context.Context, item *PruneItem) error { return item.abort(ctx) })
+	weeks := map[backup.Week][]*PruneItem{}
+	var rest []*PruneItem
+	for i := range r.result.Items {
+		item := &r.result.Items[i]
+		week, ours := weekOfKey(item.Key)
+		switch {
+		case !item.Due():
+		case ours && (item.Kind == ItemDaily || item.Kind == ItemWeekly):
+			weeks[week] = append(weeks[week], item)
+		default:
+			rest = append(rest, item)
+		}
+	}
+	for _, week := range slices.SortedFunc(maps.Keys(weeks), func(a, b backup.Week) int { return a.Monday().Compare(b.Monday()) }) {
+		if ctx.Err() == nil {
+			r.removeOf(ctx, week, weeks[week])
+		}
+	}
+	r.removeEach(ctx, rest, r.removeDebris)
 	if ctx.Err() != nil {
 		r.fail(ctx, context.Cause(ctx))
 		return
@@ -33,54 +46,25 @@ func (r *pruneRun) removeAll(ctx context.Context) {
 	r.cleanRecords(ctx)
 }
 
-// sparePinned looks once more for pins, which may have been set since the plan was
-// made. Where that cannot be known nothing goes.
-func (r *pruneRun) sparePinned(ctx context.Context) {
-	kept, err := r.e.readKept(ctx)
-	for i := range r.result.Items {
-		item := &r.result.Items[i]
-		if item.Outcome != ItemDue {
-			continue
+// removeOf removes backups and archives of a week, as they lie there now.
+func (r *pruneRun) removeOf(ctx context.Context, week backup.Week, items []*PruneItem) {
+	inv, err := r.e.takeInventory(ctx, weekPrefixes(week)...)
+	r.removeEach(ctx, items, func(ctx context.Context, item *PruneItem) error {
+		if err != nil {
+			return err
 		}
-		for _, key := range r.holdsBackups(item) {
-			if err != nil {
-				item.settle(ctx, fmt.Errorf("look for pins: %w", err))
-				break
-			}
-			if pin := kept.pinned(key, r.now); pin != nil {
-				item.settle(ctx, &sparedError{pinText(*pin)})
-				break
-			}
+		if item.Kind == ItemWeekly {
+			return r.removeArchive(ctx, inv, item)
 		}
-	}
+		return r.removeDaily(ctx, inv, item)
+	})
 }
 
-// holdsBackups are the manifests of the backups that would go with a thing.
-func (r *pruneRun) holdsBackups(item *PruneItem) []string {
-	if item.Kind == ItemDaily {
-		return []string{item.Key}
-	}
-	var keys []string
-	for _, archive := range r.inv.archives {
-		if archive.Key != item.Key {
-			continue
-		}
-		for _, member := range archive.Manifest.Members {
-			keys = append(keys, member.ManifestKey)
-		}
-	}
-	return keys
-}
-
-// removeEach removes the things of a kind that may go, several at once.
-func (r *pruneRun) removeEach(ctx context.Context, kind ItemKind, remove func(context.Context, *PruneItem) error) {
+// removeEach removes things, several at once.
+func (r *pruneRun) removeEach(ctx context.Context, items []*PruneItem, remove func(context.Context, *PruneItem) error) {
 	var group errgroup.Group
 	group.SetLimit(r.e.opts.Concurrency)
-	for i := range r.result.Items {
-		item := &r.result.Items[i]
-		if item.Kind != kind || item.Outcome != ItemDue {
-			continue
-		}
+	for _, item := range items {
 		group.Go(func() error {
 			if ctx.Err() == nil {
 				r.observe(item, PhasePublishing)
@@ -122,13 +106,52 @@ func (i *PruneItem) settle(ctx context.Context, err error) {
 	}
 }
 
+// errGone says that what was to be removed is not what it was: another run is at
+// work.
+var errGone = &sparedError{"it is not there any more as it was"}
+
 // removeDaily removes a daily when it is seen that the archive holds it, or that
-// the policy does not ask for that.
-func (r *pruneRun) removeDaily(ctx context.Context, item *PruneItem) error {
+// the policy does not ask for that, and that it was not pinned meanwhile.
+func (r *pruneRun) removeDaily(ctx context.Context, inv inventory, item *PruneItem) error {
+	at := slices.IndexFunc(inv.entries, func(e Entry) bool { return e.Key == item.Key && (e.Daily || e.DamagedDaily) })
+	if at < 0 || inv.entries[at].Manifest.Object.Key != item.Object {
+		return errGone
+	}
+	if pin := inv.kept.pinned(item.Key, r.now); pin != nil {
+		return &sparedError{pinText(*pin)}
+	}
 	if len(item.proof) > 0 {
-		if err := r.seeInArchive(ctx, item); err != nil {
+		if err := r.seeInArchive(ctx, inv, inv.entries[at], item.proof); err != nil {
 			return err
 		}
+	}
+	return r.removePair(ctx, item)
+}
+
+// removeArchive removes an archive, unless something in it was pinned meanwhile,
+// or is still there as a daily.
+func (r *pruneRun) removeArchive(ctx context.Context, inv inventory, item *PruneItem) error {
+	at := slices.IndexFunc(inv.archives, func(a Archive) bool { return a.Key == item.Key && a.Manifest.Object.Key == item.Object })
+	if at < 0 {
+		return errGone
+	}
+	for _, member := range inv.archives[at].Manifest.Members {
+		if pin := inv.kept.pinned(member.ManifestKey, r.now); pin != nil {
+			return &sparedError{member.ManifestKey + ": " + pinText(*pin)}
+		}
+	}
+	for _, entry := range inv.entries {
+		if entry.Archived != nil && entry.Archived.Archive == item.Key && (entry.Daily || entry.DamagedDaily) {
+			return &sparedError{"a daily that it holds is there: " + entry.Key}
+		}
+	}
+	return r.removePair(ctx, item)
+}
+
+// removeDebris removes what a dead run left.
+func (r *pruneRun) removeDebris(ctx context.Context, item *PruneItem) error {
+	if item.Kind == ItemUpload {
+		return item.abort(ctx)
 	}
 	return r.removePair(ctx, item)
 }
@@ -153,14 +176,15 @@ func (r *pruneRun) removePair(ctx context.Context, item *PruneItem) error {
 
 // seeInArchive makes sure that one of the archives that are kept holds the very
 // dump. The error is of kind fault.Proof where none does.
-func (r *pruneRun) seeInArchive(ctx context.Context, item *PruneItem) error {
+func (r *pruneRun) seeInArchive(ctx context.Context, inv inventory, entry Entry, archives []string) error {
 	var errs []error
-	for _, key := range item.proof {
-		copied, ok := r.copyIn(key, *item.entry)
+	for _, key := range archives {
+		copied, ok := inv.copyIn(key, entry)
 		if !ok {
+			errs = append(errs, fmt.Errorf("%s is not there any more as it was", key))
 			continue
 		}
-		err := r.seeCopy(ctx, copied)
+		err := r.seeCopy(ctx, inv, copied)
 		if err == nil {
 			return nil
 		}
@@ -174,12 +198,12 @@ func (r *pruneRun) seeInArchive(ctx context.Context, item *PruneItem) error {
 }
 
 // copyIn is the backup as one archive holds it.
-func (r *pruneRun) copyIn(archiveKey string, entry Entry) (Entry, bool) {
-	at := slices.IndexFunc(r.inv.archives, func(a Archive) bool { return a.Key == archiveKey })
+func (inv *inventory) copyIn(archiveKey string, entry Entry) (Entry, bool) {
+	at := slices.IndexFunc(inv.archives, func(a Archive) bool { return a.Key == archiveKey })
 	if at < 0 {
 		return Entry{}, false
 	}
-	archive := r.inv.archives[at]
+	archive := inv.archives[at]
 	id := idOf(entry.Key, entry.Manifest)
 	for _, member := range archive.Manifest.Members {
 		if idOf(member.ManifestKey, member.Backup) == id {
@@ -193,8 +217,8 @@ func (r *pruneRun) copyIn(archiveKey string, entry Entry) (Entry, bool) {
 
 // seeCopy makes sure of one copy: by a record of a check of the very object that
 // lies there, or by reading it.
-func (r *pruneRun) seeCopy(ctx context.Context, copied Entry) error {
-	if r.wasSeen(copied) {
+func (r *pruneRun) seeCopy(ctx context.Context, inv inventory, copied Entry) error {
+	if inv.wasSeen(copied) {
 		object := copied.Archived.Object
 		info, err := r.e.opts.Store.Stat(ctx, object.Key)
 		if err == nil && info.ETag == object.ETag && info.Bytes == object.Stored.Bytes {
@@ -222,12 +246,12 @@ func (r *pruneRun) dumpIn(body io.Reader, from place) (io.ReadCloser, error) {
 
 // wasSeen says whether a record tells that the copy was read in the object that
 // its manifest names, and was the dump.
-func (r *pruneRun) wasSeen(copied Entry) bool {
+func (inv *inventory) wasSeen(copied Entry) bool {
 	needed := manifest.LevelScan // the first that unpacks
 	if copied.Manifest.Encrypted() {
 		needed = manifest.LevelHash
 	}
-	records := about(r.inv.proofs[copied.Key], copied.Archived.Archive)
+	records := about(inv.proofs[copied.Key], copied.Archived.Archive)
 	return failure(records) == "" && slices.ContainsFunc(records, func(p manifest.ProofRecord) bool {
 		return p.Passed && p.Level.Covers(needed) && p.ETag == copied.Archived.Object.ETag
 	})

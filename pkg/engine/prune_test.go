@@ -570,7 +570,7 @@ func TestPruneSparesWhatIsPinnedMeanwhile(t *testing.T) {
 	})
 	done := b.prune(e, engine.PruneRequest{Confirmed: []string{"shop"}})
 	wantItems(t, done, engine.ItemSpared, "weekly/2024-W49.json")
-	if why := whyOf(t, done, "weekly/2024-W49.json"); why != "it is pinned" || len(done.Kinds()) != 0 {
+	if why := whyOf(t, done, "weekly/2024-W49.json"); why != "daily/2024-12-03/shop.json: it is pinned" || len(done.Kinds()) != 0 {
 		t.Errorf("it stays because %s; %v", why, done.Kinds())
 	}
 }
