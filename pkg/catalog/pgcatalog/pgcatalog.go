@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// DefaultCallLimit bounds every call where Options do not say.
-	DefaultCallLimit = 5 * time.Second
+	// DefaultCallLimit bounds every call where Options do not say. A server that
+	// hangs costs a run one call, and may cost it 5 s in all.
+	DefaultCallLimit = 4800 * time.Millisecond
 	// closeLimit is how long Close waits. pgx alone would wait for 15 seconds.
 	closeLimit = time.Second
 	// maxConns is enough for heartbeats beside a few databases at once.
