@@ -183,6 +183,11 @@ type world struct {
 	random *rand.Rand
 	state  retention.State
 	night  int
+	// stale is the plan of a host that was held up. best is the newest good backup
+	// of each database, and pinned are those that are.
+	stale  *retention.Plan
+	best   map[string]retention.Backup
+	pinned map[string]bool
 }
 
 // live lets one night pass: a backup of each database, or none, or one that is
@@ -199,12 +204,19 @@ func (w *world) live(databases []string, failures, cuts float64) {
 			continue
 		}
 		w.state.Backups = append(w.state.Backups, daily(name, w.night))
+		if w.best != nil {
+			w.best[name] = daily(name, w.night)
+		}
 	}
 	at := tick.AddDate(0, 0, w.night)
 	if at.Weekday() == time.Sunday {
 		w.archive()
 	}
 	w.state.Now = at.Add(2 * time.Hour)
+	if w.best != nil && w.random.IntN(20) == 0 {
+		// The clocks were wrong, both of them.
+		w.state.Now = w.state.Now.AddDate(0, 0, w.random.IntN(60)-50)
+	}
 	w.night++
 	w.prune(cuts)
 	// An archive goes one run after the last of its dailies.
@@ -227,13 +239,28 @@ func (w *world) archive() {
 	}
 }
 
-// prune carries out a plan, perhaps only a part of it.
+// prune carries out a plan, perhaps only a part of it. A second host, which made
+// its plan some nights ago and was held up, may carry that out beside it.
 func (w *world) prune(cuts float64) {
 	plan := retention.Decide(w.state)
 	w.wantRules(plan)
+	if w.stale != nil && w.random.IntN(4) == 0 {
+		w.carryOut(*w.stale, cuts)
+		w.stale = nil
+	}
+	if w.stale == nil {
+		w.stale = &plan
+	}
+	w.carryOut(plan, cuts)
+	w.wantNewest()
+}
+
+// carryOut lets go what a plan does, as far as it is seen right before that it
+// still may: what a daily rests on is there, and nothing was pinned meanwhile.
+func (w *world) carryOut(plan retention.Plan, cuts float64) {
 	var gone []string
 	for _, d := range plan.Decisions {
-		if !d.Keep && w.random.Float64() >= cuts {
+		if !d.Keep && w.mayGo(d) && w.random.Float64() >= cuts {
 			gone = append(gone, d.ID)
 		}
 	}
@@ -250,6 +277,42 @@ func (w *world) prune(cuts float64) {
 	for i, b := range w.state.Backups {
 		if slices.Contains(gone, b.ID) {
 			w.state.Backups[i].Daily = false
+		}
+	}
+}
+
+// mayGo is what a run looks at right before something goes.
+func (w *world) mayGo(d retention.Decision) bool {
+	at := slices.IndexFunc(w.state.Archives, func(a retention.Archive) bool { return a.ID == d.ID })
+	if d.Archive && at < 0 {
+		return false
+	}
+	of := []string{d.ID}
+	if d.Archive {
+		of = w.state.Archives[at].Members
+	}
+	for _, b := range w.state.Backups {
+		if slices.Contains(of, b.ID) && (b.Keep != "" || d.Archive && b.Daily) {
+			return false
+		}
+	}
+	return len(d.Proof) == 0 || slices.ContainsFunc(w.state.Archives, func(a retention.Archive) bool {
+		return slices.Contains(d.Proof, a.ID) && slices.Contains(a.Members, d.ID)
+	})
+}
+
+// wantNewest wants the newest good backup of each database to be there, whatever
+// came together, and everything that was pinned.
+func (w *world) wantNewest() {
+	w.t.Helper()
+	for name, best := range w.best {
+		if !slices.ContainsFunc(w.state.Backups, func(b retention.Backup) bool { return b.ID == best.ID }) {
+			w.t.Fatalf("night %d: the newest good backup of %s, %s, is gone", w.night, name, best.ID)
+		}
+	}
+	for id := range w.pinned {
+		if !slices.ContainsFunc(w.state.Backups, func(b retention.Backup) bool { return b.ID == id }) {
+			w.t.Fatalf("night %d: %s was pinned, and is gone", w.night, id)
 		}
 	}
 }
@@ -310,8 +373,9 @@ func (w *world) wantRules(plan retention.Plan) {
 	}
 }
 
-// TestRandomLivesKeepTheRules lets many histories pass, with failed nights,
-// pins, and prunes that are cut off.
+// TestRandomLivesKeepTheRules lets many histories pass, with failed nights, pins
+// that come and go, clocks that jump, prunes that are cut off, and a second host
+// that carries out an old plan.
 func TestRandomLivesKeepTheRules(t *testing.T) {
 	t.Parallel()
 	policies := []retention.Policy{
@@ -326,13 +390,20 @@ func TestRandomLivesKeepTheRules(t *testing.T) {
 	}
 	for seed := range uint64(40) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		w := &world{t: t, random: random}
+		w := &world{t: t, random: random, best: map[string]retention.Backup{}, pinned: map[string]bool{}}
 		w.state.Policy = func(database string) retention.Policy { return policies[(int(seed)+len(database))%len(policies)] }
 		failures, cuts := random.Float64()*0.8, random.Float64()*0.9
 		for range 150 {
 			w.live([]string{"a", "bb", "ccc"}, failures, cuts)
 			if len(w.state.Backups) > 0 && random.IntN(30) == 0 {
-				w.state.Backups[random.IntN(len(w.state.Backups))].Keep = "it is pinned"
+				b := &w.state.Backups[random.IntN(len(w.state.Backups))]
+				b.Keep = "it is pinned"
+				w.pinned[b.ID] = true
+			}
+			if len(w.state.Backups) > 0 && random.IntN(60) == 0 {
+				b := &w.state.Backups[random.IntN(len(w.state.Backups))]
+				b.Keep = ""
+				delete(w.pinned, b.ID)
 			}
 			if random.IntN(40) == 0 {
 				w.night += random.IntN(60) // the host was down
