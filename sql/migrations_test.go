@@ -51,8 +51,10 @@ func read(t *testing.T, folder fs.FS, name string) string {
 func TestReleasedFilesStay(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
-		"postgres/00001_jobs.sql": "22fd4ef27ffcdb8aae6ec582af6ecade7c07a6374fcba061e071702461f31d87",
-		"sqlite/00001_jobs.sql":   "01f16649a033b5d985e1dd1bee0c22b590d8dbc35c323b6df7074088ab0c1e54",
+		"postgres/00001_jobs.sql":      "22fd4ef27ffcdb8aae6ec582af6ecade7c07a6374fcba061e071702461f31d87",
+		"postgres/00002_documents.sql": "1308e5b556d2537287df7d81f2c9ec229de9106d4e267c7e5b6d0c4e4af79c88",
+		"sqlite/00002_documents.sql":   "eee9bd7af371d4cd6f6944c5136ab8772785530079150028fa862dcae1a56144",
+		"sqlite/00001_jobs.sql":        "01f16649a033b5d985e1dd1bee0c22b590d8dbc35c323b6df7074088ab0c1e54",
 	}
 	got := map[string]string{}
 	for kind, folder := range folders(t) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/lmittmann/tint"
@@ -99,7 +100,10 @@ func (a *app) noColor() bool {
 // needs says what a command works with.
 type needs struct {
 	store, d1, catalog bool
-	observer           engine.Observer
+	// memory says that what a catalogue remembers is of use, if there is one: none
+	// is made for it.
+	memory   bool
+	observer engine.Observer
 	// identity is the file of a private key, beside that of the configuration.
 	identity string
 }
@@ -133,7 +137,7 @@ func (a *app) engine(ctx context.Context, n needs) (*engine.Engine, func() error
 		opts.Store = a.host.wrapStore(opts.Store)
 	}
 	done := func() error { return nil }
-	if n.catalog {
+	if n.catalog || n.memory && hasCatalog(ctx, cfg) {
 		opts.Catalog, opts.CatalogErr = a.openCatalog(ctx, cfg)
 		if opts.Catalog != nil {
 			done = opts.Catalog.Close
@@ -273,6 +277,17 @@ func (a *app) deriveCredentials(ctx context.Context, cfg *config.Config, log *sl
 		return config.Credentials{}, fmt.Errorf("derive R2's credentials from the Cloudflare token: %w", err)
 	}
 	return config.Credentials{AccessKeyID: id, SecretAccessKey: s3store.DeriveSecret(token)}, nil
+}
+
+// hasCatalog says whether there is a catalogue already, as far as can be told
+// without opening one.
+func hasCatalog(ctx context.Context, cfg *config.Config) bool {
+	at, err := cfg.Catalog.Location(ctx)
+	if err != nil || at.Kind != config.CatalogSQLite {
+		return err == nil
+	}
+	_, err = os.Stat(at.Path)
+	return err == nil
 }
 
 // openCatalog is the one place that knows the kinds of catalogues. Its error

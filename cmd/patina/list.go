@@ -80,7 +80,8 @@ func runList(ctx context.Context, a *app, opts listOptions) error {
 	if err != nil {
 		return err
 	}
-	eng, closeEngine, err := a.engine(ctx, needs{store: true})
+	// Of one day there is not enough to read for the catalogue to be asked.
+	eng, closeEngine, err := a.engine(ctx, needs{store: true, memory: req.Date.IsZero()})
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,7 @@ var (
 type Catalog interface {
 	Journal
 	Leases
+	Documents
 	// Now is the time by the catalogue's clock.
 	Now(ctx context.Context) (time.Time, error)
 	// Close frees everything. It does not end runs or release leases.

@@ -70,7 +70,7 @@ type adoptRun struct {
 // bucket, such as the Worker that Patina replaces. Each is read to its end, and
 // adopted only if it is whole. No object is changed, moved or removed.
 func (e *Engine) Adopt(ctx context.Context, req AdoptRequest) (AdoptResult, error) {
-	log := newJournal(e.opts.Catalog, e.opts.CatalogErr, e.opts.Log)
+	log := e.newJournal()
 	now := e.now(ctx, log)
 	id := e.opts.NewRunID()
 	r := &adoptRun{e: e, dryRun: req.DryRun, started: now}

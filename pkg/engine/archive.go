@@ -131,7 +131,7 @@ func (r *archiveRun) warn(err error) { r.warnings = append(r.warnings, err) }
 // Archive collects the dailies of weeks into archives. The error is of what kept
 // it from starting; what became of each week is in the result.
 func (e *Engine) Archive(ctx context.Context, req ArchiveRequest) (ArchiveResult, error) {
-	log := newJournal(e.opts.Catalog, e.opts.CatalogErr, e.opts.Log)
+	log := e.newJournal()
 	now := e.now(ctx, log)
 	r := &archiveRun{e: e, req: req, log: log, ahead: now.Sub(e.opts.Now())}
 	result := ArchiveResult{StartedAt: now, DryRun: req.DryRun}

@@ -37,7 +37,7 @@ type Archived struct {
 // claimed, and else ignored. What cannot be read as ours is foreign.
 func (e *Engine) readArchives(ctx context.Context, found listing, stored map[string]int64, inv *inventory) error {
 	read, whys := make([]Archive, len(found.archives)), make([]string, len(found.archives))
-	err := e.eachDocument(ctx, found.archives, func(i int, body []byte) {
+	err := e.eachDocument(ctx, found.archives, func(i int, _ store.Info, body []byte) {
 		read[i], whys[i] = archiveOf(found.archives[i].Key, body)
 	})
 	if err != nil {

@@ -206,7 +206,7 @@ func (e *Engine) Backup(ctx context.Context, req BackupRequest) (BackupResult, e
 }
 
 func (e *Engine) newBackupRun(ctx context.Context, req BackupRequest) (*backupRun, error) {
-	log := newJournal(e.opts.Catalog, e.opts.CatalogErr, e.opts.Log)
+	log := e.newJournal()
 	now := e.now(ctx, log)
 	r := &backupRun{e: e, req: req, log: log, startedAt: now, ahead: now.Sub(e.opts.Now())}
 	id := e.opts.NewRunID()

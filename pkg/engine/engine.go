@@ -73,6 +73,8 @@ type Options struct {
 // Engine runs the verbs. It is used by one command at a time.
 type Engine struct {
 	opts Options
+	// memory is nil where there is no catalogue.
+	memory *memory
 }
 
 // New makes an Engine.
@@ -95,7 +97,7 @@ func New(opts Options) (*Engine, error) {
 	if opts.Concurrency < 1 {
 		opts.Concurrency = 1
 	}
-	return &Engine{opts: opts}, nil
+	return &Engine{opts: opts, memory: newMemory(opts.Catalog)}, nil
 }
 
 // newRun is this process at work on a job.

@@ -181,11 +181,24 @@ func (e *Engine) inventoryOf(ctx context.Context, found listing, known said, cla
 			inv.lastTaken[name] = entry.Manifest.StartedAt
 		}
 	}
-	slices.SortFunc(inv.entries, newestFirst)
+	inv.entries = sortedEntries(inv.entries)
 	return inv, nil
 }
 
-func newestFirst(a, b Entry) int {
+// sortedEntries are the entries newest first. Each is moved once, for they are
+// large.
+func sortedEntries(entries []Entry) []Entry {
+	order := make([]int, len(entries))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return newer(&entries[a], &entries[b]) })
+	return pick(entries, order)
+}
+
+func newestFirst(a, b Entry) int { return newer(&a, &b) }
+
+func newer(a, b *Entry) int {
 	return cmp.Or(b.Manifest.StartedAt.Compare(a.Manifest.StartedAt), cmp.Compare(a.Key, b.Key))
 }
 
@@ -246,9 +259,27 @@ func (inv *inventory) noteLacking(stored map[string]int64) {
 // bad file must not hide the good ones.
 func (e *Engine) readManifests(ctx context.Context, infos []store.Info, inv *inventory) error {
 	entries, whys := make([]Entry, len(infos)), make([]string, len(infos))
-	err := e.eachDocument(ctx, infos, func(i int, body []byte) {
-		entries[i], whys[i] = entryOf(infos[i].Key, body)
+	missing := e.memory.recall(ctx, infos, func(i int, m manifest.Backup) {
+		entries[i], whys[i] = entryOf(infos[i].Key, m)
 	})
+	remembers := e.memory.usable(len(infos))
+	err := e.eachDocument(ctx, pick(infos, missing), func(n int, info store.Info, body []byte) {
+		i := missing[n]
+		if body == nil {
+			whys[i] = vanished
+			return
+		}
+		m, err := manifest.Decode[manifest.Backup](body)
+		if err != nil {
+			whys[i] = err.Error()
+			return
+		}
+		entries[i], whys[i] = entryOf(infos[i].Key, m)
+		if remembers {
+			e.memory.remember(ctx, info, m)
+		}
+	})
+	e.memory.flush(ctx)
 	if err != nil {
 		return err
 	}
@@ -269,15 +300,8 @@ func (e *Engine) readManifests(ctx context.Context, infos []store.Info, inv *inv
 // vanished says of a document that it is gone since it was listed.
 const vanished = "it is gone since it was listed"
 
-// entryOf is the daily whose manifest a body is, or why it is none.
-func entryOf(key string, body []byte) (Entry, string) {
-	if body == nil {
-		return Entry{}, vanished
-	}
-	m, err := manifest.Decode[manifest.Backup](body)
-	if err != nil {
-		return Entry{}, err.Error()
-	}
+// entryOf is the daily that a manifest tells of, or why it is none.
+func entryOf(key string, m manifest.Backup) (Entry, string) {
 	name, _, err := backup.ParseName(key)
 	if err != nil {
 		return Entry{}, err.Error()
@@ -285,19 +309,28 @@ func entryOf(key string, body []byte) (Entry, string) {
 	return Entry{Name: name, Key: key, Manifest: m, Daily: true}, ""
 }
 
-// eachDocument reads small objects side by side, and hands each to a function that
-// is called from several goroutines. The body of one that is gone since it was
-// listed, as when another run prunes, is nil.
-func (e *Engine) eachDocument(ctx context.Context, infos []store.Info, use func(i int, body []byte)) error {
+// pick are those at some places.
+func pick[T any](all []T, places []int) []T {
+	picked := make([]T, len(places))
+	for n, i := range places {
+		picked[n] = all[i]
+	}
+	return picked
+}
+
+// eachDocument reads small objects side by side, and hands each, with what it was
+// that was read, to a function that is called from several goroutines. The body of
+// one that is gone since it was listed, as when another run prunes, is nil.
+func (e *Engine) eachDocument(ctx context.Context, infos []store.Info, use func(i int, info store.Info, body []byte)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
 	for i, info := range infos {
 		group.Go(func() error {
-			body, err := e.readDocument(ctx, info.Key)
+			body, info, err := e.readWhole(ctx, info.Key)
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
-			use(i, body)
+			use(i, info, body)
 			return nil
 		})
 	}
@@ -308,23 +341,29 @@ func (e *Engine) eachDocument(ctx context.Context, infos []store.Info, use func(
 // not be many.
 func (e *Engine) readDocuments(ctx context.Context, infos []store.Info) ([][]byte, error) {
 	bodies := make([][]byte, len(infos))
-	err := e.eachDocument(ctx, infos, func(i int, body []byte) { bodies[i] = body })
+	err := e.eachDocument(ctx, infos, func(i int, _ store.Info, body []byte) { bodies[i] = body })
 	return bodies, err
 }
 
 func (e *Engine) readDocument(ctx context.Context, key string) ([]byte, error) {
-	r, _, err := e.opts.Store.Get(ctx, key, store.GetOptions{})
+	body, _, err := e.readWhole(ctx, key)
+	return body, err
+}
+
+// readWhole reads a small object, and tells which one it was.
+func (e *Engine) readWhole(ctx context.Context, key string) ([]byte, store.Info, error) {
+	r, info, err := e.opts.Store.Get(ctx, key, store.GetOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
+		return nil, info, fmt.Errorf("read %s: %w", key, err)
 	}
 	body, err := manifest.ReadAll(r)
 	if closeErr := r.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
+		return nil, info, fmt.Errorf("read %s: %w", key, err)
 	}
-	return body, nil
+	return body, info, nil
 }
 
 // sortOrphans tells what runs of ours left unfinished from what is foreign: an

@@ -18,6 +18,9 @@ type journal struct {
 	catalog catalog.Catalog
 	log     *slog.Logger
 
+	// failed is called when the catalogue answers no more; may be nil.
+	failed func()
+
 	mu  sync.Mutex
 	err error
 	// underWay are the calls that wait for an answer.
@@ -32,6 +35,16 @@ func newJournal(c catalog.Catalog, openErr error, log *slog.Logger) *journal {
 		openErr = errors.New("no catalogue is configured")
 	}
 	return &journal{catalog: c, log: log, err: openErr, underWay: map[*call]bool{}}
+}
+
+// newJournal is one that has the engine ask the catalogue for nothing more when it
+// does not answer.
+func (e *Engine) newJournal() *journal {
+	j := newJournal(e.opts.Catalog, e.opts.CatalogErr, e.opts.Log)
+	if e.memory != nil {
+		j.failed = func() { e.memory.silent.Store(true) }
+	}
+	return j
 }
 
 // ask makes a call, and takes note of its failure. A call that others have found
@@ -81,6 +94,9 @@ func (j *journal) note(op string, err error) {
 		j.err = err
 		for c := range j.underWay {
 			c.giveUp()
+		}
+		if j.failed != nil {
+			j.failed()
 		}
 		j.log.Warn("catalogue is not written any more", "operation", op, "error", err)
 	}

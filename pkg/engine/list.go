@@ -41,13 +41,9 @@ func (e *Engine) List(ctx context.Context, req ListRequest) (ListResult, error) 
 		return ListResult{}, err
 	}
 	result := ListResult{Now: e.opts.Now().UTC(), Foreign: inv.foreign, Unfinished: inv.unfinished}
-	for _, entry := range inv.entries {
-		if req.Limit > 0 && len(result.Entries) == req.Limit {
-			break
-		}
-		if req.matches(entry) {
-			result.Entries = append(result.Entries, entry)
-		}
+	result.Entries = slices.DeleteFunc(inv.entries, func(e Entry) bool { return !req.matches(e) })
+	if req.Limit > 0 {
+		result.Entries = result.Entries[:min(req.Limit, len(result.Entries))]
 	}
 	return result, nil
 }

@@ -170,7 +170,7 @@ func (e *Engine) Prune(ctx context.Context, req PruneRequest) (PruneResult, erro
 	if e.opts.Retention == nil {
 		return PruneResult{}, errors.New("engine: pruning needs a policy")
 	}
-	log := newJournal(e.opts.Catalog, e.opts.CatalogErr, e.opts.Log)
+	log := e.newJournal()
 	now, err := e.carefulNow(ctx)
 	if err != nil {
 		return PruneResult{}, err

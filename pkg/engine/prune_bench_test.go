@@ -42,13 +42,13 @@ func (p *prepared) Stat(context.Context, string) (store.Info, error) {
 
 func (p *prepared) List(_ context.Context, prefix string) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
-		if prefix != "" {
-			return // no records
+		if prefix != "" && prefix != backup.DailyPrefix {
+			return // no archives, and no records
 		}
 		for d := range p.days {
 			for db := range p.databases {
 				name := p.name(d, db)
-				info := store.Info{Key: name.Manifest(), Bytes: 2000, ETag: fmt.Sprintf("%032x", d*p.databases+db), ModifiedAt: p.day(d)}
+				info := store.Info{Key: name.Manifest(), Bytes: 2000, ETag: etag, ModifiedAt: p.day(d)}
 				object := info
 				object.Key, object.Bytes = name.Object(), 1<<20
 				if !yield(info, nil) || !yield(object, nil) {
@@ -58,6 +58,9 @@ func (p *prepared) List(_ context.Context, prefix string) iter.Seq2[store.Info, 
 		}
 	}
 }
+
+// etag is that of every object: none ever changes.
+const etag = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a"
 
 func (p *prepared) name(d, db int) backup.Name {
 	return backup.Name{Day: p.day(d), Database: fmt.Sprintf("tenant-%05d", db)}
@@ -85,7 +88,7 @@ func (p *prepared) Get(_ context.Context, key string, _ store.GetOptions) (io.Re
 		m.Tables = append(m.Tables, backup.Table{Name: fmt.Sprintf("table_%d", i), Rows: int64(i)})
 	}
 	body, err := manifest.Encode(m)
-	return io.NopCloser(strings.NewReader(string(body))), store.Info{Key: key, Bytes: int64(len(body))}, err
+	return io.NopCloser(strings.NewReader(string(body))), store.Info{Key: key, Bytes: int64(len(body)), ETag: etag}, err
 }
 
 // BenchmarkPrunePlan plans for a bucket of many objects. "B/object" is the greatest

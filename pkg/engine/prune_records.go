@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 
@@ -29,6 +30,7 @@ func (r *pruneRun) cleanRecords(ctx context.Context) {
 			stale = append(stale, info.Key)
 		}
 	}
+	defer func() { r.e.memory.forget(ctx, append(stale, slices.Collect(maps.Keys(r.gone()))...)) }()
 	for _, key := range stale {
 		if err := r.e.opts.Store.Delete(ctx, key); err != nil {
 			r.warn(fmt.Errorf("remove %s: %w", key, err))
@@ -40,12 +42,7 @@ func (r *pruneRun) cleanRecords(ctx context.Context) {
 
 // leftOver are the manifests of backups and archives of which a copy is left.
 func (r *pruneRun) leftOver() map[string]bool {
-	gone := map[string]bool{}
-	for _, item := range r.result.Items {
-		if item.Outcome == ItemDeleted {
-			gone[item.Key] = true
-		}
-	}
+	gone := r.gone()
 	left := map[string]bool{}
 	for _, d := range r.bucket.dailies {
 		left[d.key] = !gone[d.key]
@@ -63,4 +60,15 @@ func (r *pruneRun) leftOver() map[string]bool {
 		left[archive.key] = true
 	}
 	return left
+}
+
+// gone are the keys of the manifests that this run removed.
+func (r *pruneRun) gone() map[string]bool {
+	gone := map[string]bool{}
+	for _, item := range r.result.Items {
+		if item.Outcome == ItemDeleted {
+			gone[item.Key] = true
+		}
+	}
+	return gone
 }

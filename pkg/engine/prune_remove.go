@@ -46,9 +46,10 @@ func (r *pruneRun) removeAll(ctx context.Context) {
 	r.cleanRecords(ctx)
 }
 
-// removeOf removes backups and archives of a week, as they lie there now.
+// removeOf removes backups and archives of a week, as they lie there now: what a
+// catalogue remembers is not enough for that.
 func (r *pruneRun) removeOf(ctx context.Context, week backup.Week, items []*PruneItem) {
-	inv, err := r.e.takeInventory(ctx, weekPrefixes(week)...)
+	inv, err := r.e.withoutMemory().takeInventory(ctx, weekPrefixes(week)...)
 	r.removeEach(ctx, items, func(ctx context.Context, item *PruneItem) error {
 		if err != nil {
 			return err

@@ -50,7 +50,7 @@ const recentJobs = 50
 
 // Status tells the present state.
 func (e *Engine) Status(ctx context.Context, req StatusRequest) (StatusResult, error) {
-	log := newJournal(e.opts.Catalog, e.opts.CatalogErr, e.opts.Log)
+	log := e.newJournal()
 	inv, err := e.takeInventory(ctx, "")
 	if err != nil {
 		return StatusResult{}, err

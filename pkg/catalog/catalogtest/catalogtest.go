@@ -40,6 +40,7 @@ func Run(t *testing.T, newBench func(t *testing.T) Bench) {
 		"values":      valueTests(),
 		"handle":      handleTests(),
 		"restore":     restoreTests(),
+		"documents":   documentTests(),
 	}
 	for topic, tests := range topics {
 		if len(tests) == 0 {

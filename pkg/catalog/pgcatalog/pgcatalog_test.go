@@ -68,7 +68,7 @@ func (s *shelf) take(t *testing.T) string {
 	if !found {
 		database = pgtest.New(s.t)
 	}
-	pgtest.Exec(t, database, "TRUNCATE patina.jobs, patina.runs, patina.backups, patina.leases")
+	pgtest.Exec(t, database, "TRUNCATE patina.jobs, patina.runs, patina.backups, patina.leases, patina.documents")
 	t.Cleanup(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
