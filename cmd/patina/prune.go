@@ -35,9 +35,11 @@ goes.
 
 A daily goes only after the archive's copy of it was read and found to be the
 same dump. The newest good backup of a database always stays, and so does what
-cannot be read, what Patina did not write, and all of a database whose last
-backup failed. Where more than a third of a database's recovery points would go
-for good, nothing of it goes: status 6, with the command that confirms it.`,
+cannot be read, what Patina did not write, what is pinned, and all of a database
+whose last backup failed, or of which a backup failed a check that nobody
+accepted ("patina accept"). Where more than a third of a database's recovery
+points would go for good, nothing of it goes: status 6, with the command that
+confirms it.`,
 		Example: `  patina prune --dry-run
   patina prune
   patina prune --confirm groveauth        more than a third of it may go

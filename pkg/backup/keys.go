@@ -173,6 +173,7 @@ const (
 	RecordProof      RecordKind = "proof"
 	RecordPin        RecordKind = "pin"
 	RecordUnpin      RecordKind = "unpin"
+	RecordAccept     RecordKind = "accept"
 	RecordForget     RecordKind = "forget"
 	RecordCapability RecordKind = "capability"
 )
@@ -212,6 +213,11 @@ func PinKey(name Name, at time.Time, run RunID) string {
 // UnpinKey is the key of the record that ends the pins of a backup.
 func UnpinKey(name Name, at time.Time, run RunID) string {
 	return recordStem(RecordUnpin, name, at, run) + ".json"
+}
+
+// AcceptKey is the key of the record that acknowledges what was found of a backup.
+func AcceptKey(name Name, at time.Time, run RunID) string {
+	return recordStem(RecordAccept, name, at, run) + ".json"
 }
 
 // ForgetKey is the key of the record that retires a database.

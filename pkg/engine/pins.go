@@ -20,6 +20,8 @@ type keptRecords struct {
 	pins map[string]manifest.Pin
 	// unpinned is when the last unpin of a backup was.
 	unpinned map[string]time.Time
+	// accepted is when what was found of a backup was acknowledged last.
+	accepted map[string]time.Time
 	// forgotten is when a database was retired last, by its name.
 	forgotten map[string]time.Time
 	// unclear is the key of a record of a pin of which it is not even known what
@@ -39,12 +41,16 @@ func (k keptRecords) pinned(manifestKey string, now time.Time) *manifest.Pin {
 // readKept reads the records of pins and of retired databases. One of a pin that
 // cannot be read is a pin: what is not understood keeps.
 func (e *Engine) readKept(ctx context.Context) (keptRecords, error) {
-	kept := keptRecords{pins: map[string]manifest.Pin{}, unpinned: map[string]time.Time{}, forgotten: map[string]time.Time{}}
+	kept := keptRecords{pins: map[string]manifest.Pin{}, unpinned: map[string]time.Time{}, accepted: map[string]time.Time{}, forgotten: map[string]time.Time{}}
 	pins, err := e.readRecords(ctx, backup.RecordPin)
 	if err != nil {
 		return kept, err
 	}
 	unpins, err := e.readRecords(ctx, backup.RecordUnpin)
+	if err != nil {
+		return kept, err
+	}
+	accepts, err := e.readRecords(ctx, backup.RecordAccept)
 	if err != nil {
 		return kept, err
 	}
@@ -63,6 +69,11 @@ func (e *Engine) readKept(ctx context.Context) (keptRecords, error) {
 	for key, at := range kept.unpinned {
 		if !kept.pins[key].At.After(at) {
 			delete(kept.pins, key)
+		}
+	}
+	for _, r := range accepts {
+		if accept, err := manifest.Decode[manifest.Accept](r.body); err == nil {
+			kept.accepted[accept.Manifest] = later(kept.accepted[accept.Manifest], accept.At)
 		}
 	}
 	for _, r := range forgets {
@@ -239,6 +250,79 @@ func (e *Engine) meant(ctx context.Context, date Date, database string) ([]Entry
 		return nil, fault.New(fault.Failed, "patina list", "there is no backup of %s for %s", cmp.Or(database, "any database"), date)
 	}
 	return chosen, nil
+}
+
+// AcceptRequest acknowledges what was found of backups that are not good.
+type AcceptRequest struct {
+	Date Date
+	// Database asks for one database's; empty for all.
+	Database string
+	Reason   string
+	// DryRun says what would be done, and does nothing.
+	DryRun bool
+}
+
+// AcceptResult is what was acknowledged, newest first.
+type AcceptResult struct {
+	// Accepted are those that were, or in a dry run would be; Before those that
+	// had been already.
+	Accepted, Before []Entry
+	DryRun           bool
+}
+
+// Accept acknowledges what was found of backups. They stay what they are; but what
+// is acknowledged keeps their databases no longer from being pruned.
+func (e *Engine) Accept(ctx context.Context, req AcceptRequest) (AcceptResult, error) {
+	inv, err := e.takeInventory(ctx, ListRequest{Date: req.Date}.prefixes()...)
+	if err != nil {
+		return AcceptResult{}, err
+	}
+	result := AcceptResult{DryRun: req.DryRun}
+	for _, entry := range inv.entries {
+		if entry.Good() || !(ListRequest{Database: req.Database, Date: req.Date}).matches(entry) {
+			continue
+		}
+		if !inv.isOpen(entry) {
+			result.Before = append(result.Before, entry)
+			continue
+		}
+		result.Accepted = append(result.Accepted, entry)
+		if err := e.accept(ctx, inv, entry, req); err != nil {
+			return result, fmt.Errorf("%s: %w", entry.ID(), err)
+		}
+	}
+	if len(result.Accepted)+len(result.Before) == 0 {
+		return result, fault.New(fault.Failed, "patina list", "there is nothing to accept of %s for %s: no backup failed a check", cmp.Or(req.Database, "any database"), req.Date)
+	}
+	return result, nil
+}
+
+func (e *Engine) accept(ctx context.Context, inv inventory, entry Entry, req AcceptRequest) error {
+	if req.DryRun {
+		return nil
+	}
+	// After what it acknowledges, whatever this host's clock says.
+	at, run := later(e.opts.Now().UTC(), inv.lastFailure(entry)), e.opts.NewRunID()
+	return record(ctx, e, backup.AcceptKey(entry.Name, at, run), manifest.Accept{
+		Manifest: entry.Key, RunID: run, Host: e.opts.Host, At: at, Found: entry.Failed, Reason: req.Reason,
+	})
+}
+
+// isOpen says whether something was found of a backup that nobody acknowledged.
+func (inv *inventory) isOpen(entry Entry) bool {
+	at, accepted := inv.kept.accepted[entry.Key]
+	return !entry.Good() && (!accepted || at.Before(inv.lastFailure(entry)))
+}
+
+// lastFailure is when a check of a backup failed last; zero where no record tells.
+func (inv *inventory) lastFailure(entry Entry) time.Time {
+	var last time.Time
+	for _, proof := range inv.proofs[entry.Key] {
+		if !proof.Passed {
+			last = later(last, proof.At)
+		}
+	}
+	return last
 }
 
 // ForgetRequest retires a database.

@@ -103,8 +103,8 @@ func (r *pruneRun) policy(database string) retention.Policy {
 	return r.e.opts.Retention(database)
 }
 
-// holds says, by database, why nothing of it may go: its newest backup is not
-// good, its last run failed, or what came of it is not known.
+// holds says, by database, why nothing of it may go: a backup of it is not good,
+// and nobody accepted that; its last run failed; or what came of it is not known.
 func (r *pruneRun) holds(ctx context.Context) (map[string]string, error) {
 	holds := map[string]string{}
 	ends, open, unreadable, err := r.lastRuns(ctx)
@@ -116,8 +116,8 @@ func (r *pruneRun) holds(ctx context.Context) (map[string]string, error) {
 		case r.bucket.kept.unclear != "":
 			holds[name] = "it is not known what " + r.bucket.kept.unclear + " pins"
 		case r.bucket.isForgotten(name):
-		case newest.failed != "":
-			holds[name] = "the newest backup of the database is not good: " + newest.failed
+		case newest.open != "":
+			holds[name] = newest.open
 		case unreadable != "":
 			holds[name] = "what came of the runs is not known: " + unreadable
 		default:

@@ -53,11 +53,11 @@ type weekly struct {
 	failed      string
 }
 
-// newest tells of a database's newest backup, and of its newest good one.
+// newest tells when a database's newest backup began, and its newest good one, and
+// what was found of one of its backups that nobody acknowledged.
 type newest struct {
-	taken  time.Time
-	failed string
-	good   time.Time
+	taken, good time.Time
+	open        string
 }
 
 // takeSurvey lists the bucket and reads all manifests.
@@ -170,13 +170,14 @@ func (s *survey) addEntry(inv inventory, entry Entry, ids pointIDs) {
 		})
 	}
 	s.points = append(s.points, point)
-	s.noteNewest(point.Database, entry)
+	s.noteNewest(point.Database, entry, inv.isOpen(entry))
 }
 
-func (s *survey) noteNewest(database string, entry Entry) {
+func (s *survey) noteNewest(database string, entry Entry, open bool) {
 	n := s.newest[database]
-	if taken := entry.Manifest.StartedAt; taken.After(n.taken) {
-		n.taken, n.failed = taken, strings.Clone(entry.Failed)
+	n.taken = later(n.taken, entry.Manifest.StartedAt)
+	if open {
+		n.open = entry.ID() + " is not good, which nobody accepted: " + entry.Failed
 	}
 	if entry.Good() {
 		n.good = later(n.good, entry.Manifest.StartedAt)

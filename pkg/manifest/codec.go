@@ -36,6 +36,7 @@ const (
 	FormatIndex      Format = "patina.index"
 	FormatPin        Format = "patina.pin"
 	FormatUnpin      Format = "patina.unpin"
+	FormatAccept     Format = "patina.accept"
 	FormatForget     Format = "patina.forget"
 )
 

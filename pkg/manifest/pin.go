@@ -39,6 +39,22 @@ func (Unpin) format() Format { return FormatUnpin }
 
 func (u Unpin) check() error { return checkKept(u.Manifest, u.At) }
 
+// Accept acknowledges what was found of a backup by then, so that it no longer keeps
+// its database from being pruned. The backup is no better for it.
+type Accept struct {
+	Manifest string       `json:"manifest"`
+	RunID    backup.RunID `json:"runId"`
+	Host     string       `json:"host"`
+	At       time.Time    `json:"at"`
+	// Found is what was acknowledged, in words.
+	Found  string `json:"found"`
+	Reason string `json:"reason,omitempty"`
+}
+
+func (Accept) format() Format { return FormatAccept }
+
+func (a Accept) check() error { return checkKept(a.Manifest, a.At) }
+
 // Forget retires a database that is no more: of its backups only the newest good
 // one and those that are pinned are kept. A backup that is taken of it later takes
 // that back.
