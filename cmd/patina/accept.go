@@ -23,7 +23,7 @@ The backups are no better for it: they are still passed over by "latest", and ke
 as long as retention says. A check that fails later has to be accepted anew.`,
 		Example:           "  patina accept 2024-12-08 groveauth --reason 'the disk was replaced'",
 		GroupID:           groupDaily,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              dateThenDatabase,
 		ValidArgsFunction: a.completeDateThenDatabase,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAccept(cmd.Context(), a, opts, args)

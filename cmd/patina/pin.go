@@ -36,7 +36,7 @@ any backup in it is pinned.`,
 		Example: `  patina pin 2024-12-08 groveauth --reason 'before the migration'
   patina pin latest --until 2025-06-30`,
 		GroupID:           groupDaily,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              dateThenDatabase,
 		ValidArgsFunction: a.completeDateThenDatabase,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runPin(cmd.Context(), a, opts, args, (*engine.Engine).Pin, "pinned")
@@ -56,7 +56,7 @@ func newUnpinCmd(a *app) *cobra.Command {
 removed by the next "patina prune" if retention lets it go.`,
 		Example:           "  patina unpin 2024-12-08 groveauth",
 		GroupID:           groupDaily,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              dateThenDatabase,
 		ValidArgsFunction: a.completeDateThenDatabase,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runPin(cmd.Context(), a, opts, args, (*engine.Engine).Unpin, "unpinned")

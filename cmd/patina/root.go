@@ -99,6 +99,14 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// dateThenDatabase wants a date, and perhaps a database.
+func dateThenDatabase(_ *cobra.Command, args []string) error {
+	if len(args) == 1 || len(args) == 2 {
+		return nil
+	}
+	return fmt.Errorf("want DATE, and DB for one database only, got %d arguments", len(args))
+}
+
 // atMost wants no more arguments than it names.
 func atMost(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -247,7 +246,7 @@ func (e *Engine) meant(ctx context.Context, date Date, database string) ([]Entry
 		})
 	}
 	if len(chosen) == 0 {
-		return nil, fault.New(fault.Failed, "patina list", "there is no backup of %s for %s", cmp.Or(database, "any database"), date)
+		return nil, fault.New(fault.Failed, "patina list", "there is no backup%s", meantBy(date, database))
 	}
 	return chosen, nil
 }
@@ -292,7 +291,7 @@ func (e *Engine) Accept(ctx context.Context, req AcceptRequest) (AcceptResult, e
 		}
 	}
 	if len(result.Accepted)+len(result.Before) == 0 {
-		return result, fault.New(fault.Failed, "patina list", "there is nothing to accept of %s for %s: no backup failed a check", cmp.Or(req.Database, "any database"), req.Date)
+		return result, fault.New(fault.Failed, "patina list", "there is nothing to accept: no backup%s failed a check", meantBy(req.Date, req.Database))
 	}
 	return result, nil
 }
@@ -323,6 +322,18 @@ func (inv *inventory) lastFailure(entry Entry) time.Time {
 		}
 	}
 	return last
+}
+
+// meantBy says in words which backups are meant.
+func meantBy(date Date, database string) string {
+	text := ""
+	if database != "" {
+		text += " of " + database
+	}
+	if !date.Latest {
+		text += " for " + date.String()
+	}
+	return text
 }
 
 // ForgetRequest retires a database.
