@@ -119,13 +119,31 @@ type said struct {
 	kept keptRecords
 }
 
+// readSaid reads all of them. One listing tells of every kind.
 func (e *Engine) readSaid(ctx context.Context) (said, error) {
-	proofs, err := e.readProofs(ctx)
+	kinds, err := e.listRecords(ctx)
 	if err != nil {
 		return said{}, err
 	}
-	kept, err := e.readKept(ctx)
+	proofs, err := e.proofsIn(ctx, kinds[backup.RecordProof])
+	if err != nil {
+		return said{}, err
+	}
+	kept, err := e.keptIn(ctx, kinds)
 	return said{proofs, kept}, err
+}
+
+// listRecords lists the records of every kind, by kind.
+func (e *Engine) listRecords(ctx context.Context) (map[backup.RecordKind][]store.Info, error) {
+	kinds := map[backup.RecordKind][]store.Info{}
+	for info, err := range e.opts.Store.List(ctx, backup.RecordsPrefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list the bucket: %w", err)
+		}
+		kind, _, _ := strings.Cut(strings.TrimPrefix(info.Key, backup.RecordsPrefix), "/")
+		kinds[backup.RecordKind(kind)] = append(kinds[backup.RecordKind(kind)], info)
+	}
+	return kinds, nil
 }
 
 // listing is what a walk over the folders of backups finds, by what the keys

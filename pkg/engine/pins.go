@@ -37,23 +37,23 @@ func (k keptRecords) pinned(manifestKey string, now time.Time) *manifest.Pin {
 	return &pin
 }
 
-// readKept reads the records of pins and of retired databases. One of a pin that
-// cannot be read is a pin: what is not understood keeps.
-func (e *Engine) readKept(ctx context.Context) (keptRecords, error) {
+// keptIn reads the records of pins and of retired databases, of those that were
+// listed. One of a pin that cannot be read is a pin: what is not understood keeps.
+func (e *Engine) keptIn(ctx context.Context, kinds map[backup.RecordKind][]store.Info) (keptRecords, error) {
 	kept := keptRecords{pins: map[string]manifest.Pin{}, unpinned: map[string]time.Time{}, accepted: map[string]time.Time{}, forgotten: map[string]time.Time{}}
-	pins, err := e.readRecords(ctx, backup.RecordPin)
+	pins, err := e.readRecords(ctx, kinds[backup.RecordPin])
 	if err != nil {
 		return kept, err
 	}
-	unpins, err := e.readRecords(ctx, backup.RecordUnpin)
+	unpins, err := e.readRecords(ctx, kinds[backup.RecordUnpin])
 	if err != nil {
 		return kept, err
 	}
-	accepts, err := e.readRecords(ctx, backup.RecordAccept)
+	accepts, err := e.readRecords(ctx, kinds[backup.RecordAccept])
 	if err != nil {
 		return kept, err
 	}
-	forgets, err := e.readRecords(ctx, backup.RecordForget)
+	forgets, err := e.readRecords(ctx, kinds[backup.RecordForget])
 	if err != nil {
 		return kept, err
 	}
@@ -119,15 +119,8 @@ type bareRecord struct {
 	body []byte
 }
 
-// readRecords reads all records of a kind, in the order of their keys.
-func (e *Engine) readRecords(ctx context.Context, kind backup.RecordKind) ([]bareRecord, error) {
-	var infos []store.Info
-	for info, err := range e.opts.Store.List(ctx, backup.RecordPrefix(kind)) {
-		if err != nil {
-			return nil, fmt.Errorf("list the bucket: %w", err)
-		}
-		infos = append(infos, info)
-	}
+// readRecords reads records that were listed, in the order of their keys.
+func (e *Engine) readRecords(ctx context.Context, infos []store.Info) ([]bareRecord, error) {
 	bodies, err := e.readDocuments(ctx, infos)
 	if err != nil {
 		return nil, err
@@ -203,17 +196,17 @@ func (e *Engine) Unpin(ctx context.Context, req PinRequest) (PinResult, error) {
 
 // keep changes the pins of the backups that are asked for.
 func (e *Engine) keep(ctx context.Context, req PinRequest, change func(Entry, keptRecords) (*manifest.Pin, error)) (PinResult, error) {
-	chosen, err := e.meant(ctx, req.Date, req.Database)
+	inv, err := e.takeInventory(ctx, ListRequest{Date: req.Date}.prefixes()...)
 	if err != nil {
 		return PinResult{}, err
 	}
-	kept, err := e.readKept(ctx)
+	chosen, err := meant(inv.entries, req.Date, req.Database)
 	if err != nil {
 		return PinResult{}, err
 	}
 	result := PinResult{DryRun: req.DryRun}
 	for _, entry := range chosen {
-		pin, err := change(entry, kept)
+		pin, err := change(entry, inv.kept)
 		if err != nil {
 			return result, fmt.Errorf("%s: %w", entry.ID(), err)
 		}
@@ -228,14 +221,11 @@ func (e *Engine) keep(ctx context.Context, req PinRequest, change func(Entry, ke
 	return result, nil
 }
 
-// meant are the backups that a date means: all of a bare day, and else the newest
-// good one of each database.
-func (e *Engine) meant(ctx context.Context, date Date, database string) ([]Entry, error) {
-	list, err := e.List(ctx, ListRequest{Database: database, Date: date})
-	if err != nil {
-		return nil, err
-	}
-	chosen := list.Entries
+// meant are the backups, of all newest first, that a date means: all of a bare day,
+// and else the newest good one of each database.
+func meant(entries []Entry, date Date, database string) ([]Entry, error) {
+	req := ListRequest{Database: database, Date: date}
+	chosen := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return !req.matches(e) })
 	if date.Latest || !date.Minute.IsZero() {
 		seen := map[string]bool{}
 		chosen = slices.DeleteFunc(chosen, func(entry Entry) bool {

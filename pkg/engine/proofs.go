@@ -16,22 +16,8 @@ import (
 // oldest first.
 type proofs map[string][]manifest.ProofRecord
 
-// readProofs reads all of them. One that cannot be read says nothing.
-func (e *Engine) readProofs(ctx context.Context) (proofs, error) {
-	return e.readProofsOf(ctx, func(string) bool { return true })
-}
-
-// readProofsOf reads those whose keys are wanted.
-func (e *Engine) readProofsOf(ctx context.Context, wanted func(key string) bool) (proofs, error) {
-	var infos []store.Info
-	for info, err := range e.opts.Store.List(ctx, backup.RecordPrefix(backup.RecordProof)) {
-		if err != nil {
-			return nil, fmt.Errorf("list the bucket: %w", err)
-		}
-		if wanted(info.Key) {
-			infos = append(infos, info)
-		}
-	}
+// proofsIn reads proofs that were listed. One that cannot be read says nothing.
+func (e *Engine) proofsIn(ctx context.Context, infos []store.Info) (proofs, error) {
 	bodies, err := e.readDocuments(ctx, infos)
 	if err != nil {
 		return nil, err
@@ -52,7 +38,16 @@ func (e *Engine) readProofsOf(ctx context.Context, wanted func(key string) bool)
 // pass a check that was made after they were published, and why. Records of other
 // days, of which there are ever more, are not read.
 func (e *Engine) failedDailies(ctx context.Context, day time.Time) (map[string]string, error) {
-	known, err := e.readProofsOf(ctx, func(key string) bool { return backup.IsProofOfDay(key, day) })
+	var infos []store.Info
+	for info, err := range e.opts.Store.List(ctx, backup.RecordPrefix(backup.RecordProof)) {
+		if err != nil {
+			return nil, fmt.Errorf("list the bucket: %w", err)
+		}
+		if backup.IsProofOfDay(info.Key, day) {
+			infos = append(infos, info)
+		}
+	}
+	known, err := e.proofsIn(ctx, infos)
 	failed := map[string]string{}
 	for key, records := range known {
 		if why := failure(about(records, "")); why != "" {
