@@ -99,11 +99,11 @@ func runList(ctx context.Context, a *app, opts listOptions) error {
 }
 
 func (a *app) printList(result engine.ListResult) error {
-	t := newTable("taken", "database", "kind", "size", "stored", "rows", "trigger", "state", "proof", "job")
-	pins := anyPinned(result.Entries)
+	columns, pins := []string{"taken", "database", "kind", "size", "stored", "rows", "trigger", "state", "proof"}, anyPinned(result.Entries)
 	if pins {
-		t = newTable("taken", "database", "kind", "size", "stored", "rows", "trigger", "state", "proof", "pin", "job")
+		columns = append(columns, "pin")
 	}
+	t := newTable(append(columns, "job")...)
 	for _, e := range result.Entries {
 		m := e.Manifest
 		cells := []string{

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -49,6 +50,11 @@ func (w *Week) UnmarshalText(text []byte) error {
 	}
 	*w = parsed
 	return nil
+}
+
+// Compare orders weeks, the earlier first.
+func (w Week) Compare(other Week) int {
+	return cmp.Or(cmp.Compare(w.Year, other.Year), cmp.Compare(w.Number, other.Number))
 }
 
 // Monday is the first moment of the week.

@@ -268,7 +268,7 @@ func (r *archiveRun) weeks(ctx context.Context, due backup.Week) ([]backup.Week,
 	if asked && len(inv.entries) == 0 {
 		return nil, fault.New(fault.Failed, "patina list", "there is no backup of %s", due)
 	}
-	slices.SortFunc(weeks, func(a, b backup.Week) int { return a.Monday().Compare(b.Monday()) })
+	slices.SortFunc(weeks, backup.Week.Compare)
 	return weeks, nil
 }
 

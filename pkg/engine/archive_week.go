@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -110,9 +109,7 @@ func (w *weekRun) claim(ctx context.Context) bool {
 // ended.
 func (w *weekRun) work(ctx context.Context) {
 	w.log.begin(ctx, w.job, w.run)
-	beating, stop := context.WithCancel(ctx)
-	var heart sync.WaitGroup
-	heart.Go(func() { w.log.beat(beating, w.job, w.run.ID) })
+	stop := w.log.keepAlive(ctx, w.job, w.run.ID)
 	if err := w.announce(ctx); err != nil {
 		w.fail(ctx, err)
 	} else {
@@ -120,7 +117,6 @@ func (w *weekRun) work(ctx context.Context) {
 		w.tries(ctx)
 	}
 	stop()
-	heart.Wait()
 	w.conclude(ctx)
 }
 

@@ -33,8 +33,9 @@ type Archived struct {
 	Failed string
 }
 
-// readArchives reads the manifests of archives, and claims their objects. Those that another part replaces are
-// claimed, and else ignored. What cannot be read as ours is foreign.
+// readArchives reads the manifests of archives, and claims their objects. Those
+// that another part replaces are claimed, and else ignored. What cannot be read as
+// ours is foreign.
 func (e *Engine) readArchives(ctx context.Context, found listing, stored map[string]int64, inv *inventory) error {
 	read, whys := make([]Archive, len(found.archives)), make([]string, len(found.archives))
 	err := e.eachDocument(ctx, found.archives, func(i int, _ store.Info, body []byte) {
@@ -102,7 +103,7 @@ func inForce(all []Archive) (inForce, replaced []Archive) {
 		}
 	}
 	slices.SortFunc(all, func(a, b Archive) int {
-		return cmp.Or(a.Name.Week.Monday().Compare(b.Name.Week.Monday()), cmp.Compare(a.Name.Part, b.Name.Part))
+		return cmp.Or(a.Name.Week.Compare(b.Name.Week), cmp.Compare(a.Name.Part, b.Name.Part))
 	})
 	for _, a := range all {
 		if gone[a.Name] {

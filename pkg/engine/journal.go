@@ -155,6 +155,17 @@ func (j *journal) beat(ctx context.Context, job backup.Job, run backup.RunID) {
 	}
 }
 
+// keepAlive beats for a run until the returned function is called.
+func (j *journal) keepAlive(ctx context.Context, job backup.Job, run backup.RunID) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var heart sync.WaitGroup
+	heart.Go(func() { j.beat(ctx, job, run) })
+	return func() {
+		cancel()
+		heart.Wait()
+	}
+}
+
 // leaseTTL is as long as a run is believed to live without a sign of life.
 const leaseTTL = catalog.DeadAfter
 

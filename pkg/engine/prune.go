@@ -241,20 +241,17 @@ func (r *pruneRun) claim(ctx context.Context) bool {
 func (r *pruneRun) work(ctx context.Context) {
 	if !slices.ContainsFunc(r.result.Items, PruneItem.Due) {
 		r.result.Outcome = OutcomeDone
-		r.cleanRecords(ctx)
+		r.cleanRecords(ctx, nil)
 		return // nothing to announce
 	}
 	r.log.begin(ctx, r.result.Job, r.result.Run)
-	beating, stop := context.WithCancel(ctx)
-	var heart sync.WaitGroup
-	heart.Go(func() { r.log.beat(beating, r.result.Job, r.result.Run.ID) })
+	stop := r.log.keepAlive(ctx, r.result.Job, r.result.Run.ID)
 	if err := r.announce(ctx); err != nil {
 		r.fail(ctx, err)
 	} else {
 		r.removeAll(ctx)
 	}
 	stop()
-	heart.Wait()
 	r.conclude(ctx)
 }
 

@@ -3,22 +3,21 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 )
 
-// cleanRecords removes the records about backups of which no copy is left. They
-// live as long as any copy does; where a manifest cannot be read, it may tell of
-// one, and all records stay.
-func (r *pruneRun) cleanRecords(ctx context.Context) {
+// cleanRecords removes the records about backups of which no copy is left, now that
+// some manifests are gone. They live as long as any copy does; where a manifest
+// cannot be read, it may tell of one, and all records stay.
+func (r *pruneRun) cleanRecords(ctx context.Context, gone map[string]bool) {
 	unreadable := len(r.bucket.vanished) > 0 || slices.ContainsFunc(r.bucket.foreign, func(s Stray) bool { return path.Ext(s.Key) == ".json" && subjectOf(s.Key) != "" })
 	if unreadable {
 		return
 	}
-	left := r.leftOver()
+	left := r.leftOver(gone)
 	var stale []string
 	for info, err := range r.e.opts.Store.List(ctx, backup.RecordsPrefix) {
 		if err != nil {
@@ -30,7 +29,6 @@ func (r *pruneRun) cleanRecords(ctx context.Context) {
 			stale = append(stale, info.Key)
 		}
 	}
-	defer func() { r.e.memory.forget(ctx, append(stale, slices.Collect(maps.Keys(r.gone()))...)) }()
 	for _, key := range stale {
 		if err := r.e.opts.Store.Delete(ctx, key); err != nil {
 			r.warn(fmt.Errorf("remove %s: %w", key, err))
@@ -41,8 +39,7 @@ func (r *pruneRun) cleanRecords(ctx context.Context) {
 }
 
 // leftOver are the manifests of backups and archives of which a copy is left.
-func (r *pruneRun) leftOver() map[string]bool {
-	gone := r.gone()
+func (r *pruneRun) leftOver(gone map[string]bool) map[string]bool {
 	left := map[string]bool{}
 	for _, d := range r.bucket.dailies {
 		left[d.key] = !gone[d.key]

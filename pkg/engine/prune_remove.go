@@ -32,7 +32,7 @@ func (r *pruneRun) removeAll(ctx context.Context) {
 			rest = append(rest, item)
 		}
 	}
-	for _, week := range slices.SortedFunc(maps.Keys(weeks), func(a, b backup.Week) int { return a.Monday().Compare(b.Monday()) }) {
+	for _, week := range slices.SortedFunc(maps.Keys(weeks), backup.Week.Compare) {
 		if ctx.Err() == nil {
 			r.removeOf(ctx, week, weeks[week])
 		}
@@ -43,7 +43,9 @@ func (r *pruneRun) removeAll(ctx context.Context) {
 		return
 	}
 	r.result.Outcome = OutcomeDone
-	r.cleanRecords(ctx)
+	gone := r.gone()
+	r.e.memory.forget(ctx, slices.Collect(maps.Keys(gone)))
+	r.cleanRecords(ctx, gone)
 }
 
 // removeOf removes backups and archives of a week, as they lie there now: what a

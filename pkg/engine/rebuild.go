@@ -138,20 +138,16 @@ func (r *backupRun) bringIn(ctx context.Context) error {
 // missedJobs are the jobs with an end record since a day of which the catalogue
 // does not know the end.
 func missedJobs(infos []store.Info, known []catalog.Job, since time.Time) map[string]bool {
-	type key struct {
-		job string
-		run backup.RunID
-	}
-	ended := map[key]bool{}
+	ended := map[runKey]bool{}
 	for _, job := range known {
 		for _, run := range job.Runs {
-			ended[key{job.ID, run.ID}] = run.Status != catalog.RunRunning && run.Status != catalog.RunLost
+			ended[runKey{job.ID, run.ID}] = run.Status != catalog.RunRunning && run.Status != catalog.RunLost
 		}
 	}
 	missed := map[string]bool{}
 	for _, info := range infos {
 		name, isEnd, err := backup.ParseRunKey(info.Key)
-		if err == nil && isEnd && !name.Day.Before(since) && !ended[key{name.JobID, name.RunID}] {
+		if err == nil && isEnd && !name.Day.Before(since) && !ended[runOf(name)] {
 			missed[name.JobID] = true
 		}
 	}

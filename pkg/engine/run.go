@@ -132,16 +132,13 @@ func (r *backupRun) result(status catalog.RunStatus) BackupResult {
 // that may yet succeed a second round, and says how it ended.
 func (r *backupRun) work(ctx context.Context) BackupResult {
 	r.announce(ctx)
-	beating, stop := context.WithCancel(ctx)
-	var heart sync.WaitGroup
-	heart.Go(func() { r.log.beat(beating, r.job, r.run.ID) })
+	stop := r.log.keepAlive(ctx, r.job, r.run.ID)
 	r.conditions = r.e.conditions(ctx, r)
 	r.round(ctx, firstTries)
 	if r.reopen() {
 		r.round(ctx, secondTries)
 	}
 	stop()
-	heart.Wait()
 	return r.conclude(ctx)
 }
 

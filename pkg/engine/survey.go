@@ -77,7 +77,7 @@ func (e *Engine) takeSurvey(ctx context.Context) (*survey, error) {
 	weeks, rest := found.byWeek()
 	// Manifests of dumps that were adopted may name objects anywhere.
 	elsewhere := map[string]bool{}
-	for _, week := range slices.SortedFunc(maps.Keys(weeks), func(a, b backup.Week) int { return a.Monday().Compare(b.Monday()) }) {
+	for _, week := range slices.SortedFunc(maps.Keys(weeks), backup.Week.Compare) {
 		inv, err := e.inventoryOf(ctx, *weeks[week], known, nil)
 		if err != nil {
 			return nil, err

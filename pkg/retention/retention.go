@@ -312,7 +312,7 @@ func (d *decider) archivedWeeks(all []Backup) []backup.Week {
 			weeks = append(weeks, w)
 		}
 	}
-	slices.SortFunc(weeks, func(a, b backup.Week) int { return b.Monday().Compare(a.Monday()) })
+	slices.SortFunc(weeks, func(a, b backup.Week) int { return b.Compare(a) })
 	return weeks
 }
 
