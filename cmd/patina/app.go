@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,6 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/d1"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
-	"github.com/AutumnsGrove/patina/pkg/retention"
 	"github.com/AutumnsGrove/patina/pkg/seal"
 	"github.com/AutumnsGrove/patina/pkg/store"
 	"github.com/AutumnsGrove/patina/pkg/store/dirstore"
@@ -151,28 +151,31 @@ func (a *app) engine(ctx context.Context, n needs) (*engine.Engine, func() error
 }
 
 // withEngine opens what is needed, uses it while a person sees how far it is, and
-// closes it.
+// closes it. That it could not be closed is an error like any other.
 func withEngine[R any](ctx context.Context, a *app, n needs, use func(*engine.Engine) (R, error)) (R, error) {
+	result, closeErr, err := useEngine(ctx, a, n, use)
+	return result, cmp.Or(err, closeErr)
+}
+
+// useEngine is withEngine for those who only warn that it could not be closed,
+// which is the second result.
+func useEngine[R any](ctx context.Context, a *app, n needs, use func(*engine.Engine) (R, error)) (result R, closeErr, err error) {
 	progress := a.newProgress()
 	n.observer = progress
 	eng, closeEngine, err := a.engine(ctx, n)
 	if err != nil {
-		var none R
-		return none, err
+		return result, nil, err
 	}
-	result, err := use(eng)
+	result, err = use(eng)
 	progress.stop()
-	if closeErr := closeEngine(); err == nil {
-		err = closeErr
-	}
-	return result, err
+	return result, closeEngine(), err
 }
 
 func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options {
 	return engine.Options{
 		Select:    cfg.Databases.SelectNames,
 		Excluded:  cfg.Databases.Excluded,
-		Retention: func(database string) retention.Policy { return retention.Policy(cfg.Retention.Of(database)) },
+		Retention: cfg.Retention.Of,
 		Nightly:   cfg.Schedule.Nightly, Weekly: cfg.Schedule.Weekly,
 		Concurrency:   cfg.Backup.Concurrency,
 		ExportTimeout: cfg.Backup.ExportTimeout, Deadline: cfg.Backup.Deadline,

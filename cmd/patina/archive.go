@@ -82,24 +82,25 @@ func runArchive(ctx context.Context, a *app, opts archiveOptions) error {
 	if err != nil {
 		return err
 	}
-	progress := a.newProgress()
-	eng, closeEngine, err := a.engine(ctx, needs{store: true, catalog: true, observer: progress})
+	var pruned *engine.PruneResult
+	var pruneErr error
+	result, closeErr, err := useEngine(ctx, a, needs{store: true, catalog: true}, func(eng *engine.Engine) (engine.ArchiveResult, error) {
+		result, err := eng.Archive(ctx, req)
+		if err == nil && opts.prune && ctx.Err() == nil {
+			pruned, pruneErr = prune(ctx, eng, engine.PruneRequest{Trigger: req.Trigger, Reason: req.Reason, DryRun: req.DryRun})
+		}
+		return result, err
+	})
 	if err != nil {
 		return err
 	}
-	result, err := eng.Archive(ctx, req)
-	var pruned *engine.PruneResult
-	if err == nil && opts.prune && ctx.Err() == nil {
-		pruned, err = prune(ctx, eng, engine.PruneRequest{Trigger: req.Trigger, Reason: req.Reason, DryRun: req.DryRun})
+	if pruneErr != nil && len(result.Weeks) == 0 {
+		return pruneErr
 	}
-	progress.stop()
-	if closeErr := closeEngine(); closeErr != nil {
+	if closeErr != nil {
 		result.Warnings = append(result.Warnings, closeErr)
 	}
-	if pruned == nil && err != nil && len(result.Weeks) == 0 {
-		return err
-	}
-	return a.printArchive(ctx, result, pruned, err)
+	return a.printArchive(ctx, result, pruned, pruneErr)
 }
 
 func prune(ctx context.Context, eng *engine.Engine, req engine.PruneRequest) (*engine.PruneResult, error) {

@@ -72,21 +72,17 @@ func runBackup(ctx context.Context, a *app, opts backupOptions, names []string) 
 	if opts.ifDue && trigger != backup.TriggerSchedule {
 		return fault.New(fault.Usage, "patina backup --help", "--if-due is about the night, and --trigger %s is not", trigger)
 	}
-	progress := a.newProgress()
-	eng, closeEngine, err := a.engine(ctx, needs{store: true, d1: true, catalog: true, observer: progress})
-	if err != nil {
-		return err
-	}
-	result, err := eng.Backup(ctx, engine.BackupRequest{
-		Names: names, Trigger: trigger, Reason: opts.reason,
-		IfDue: opts.ifDue, LockWait: opts.lockWait, DryRun: opts.dryRun,
+	result, closeErr, err := useEngine(ctx, a, needs{store: true, d1: true, catalog: true}, func(eng *engine.Engine) (engine.BackupResult, error) {
+		return eng.Backup(ctx, engine.BackupRequest{
+			Names: names, Trigger: trigger, Reason: opts.reason,
+			IfDue: opts.ifDue, LockWait: opts.lockWait, DryRun: opts.dryRun,
+		})
 	})
-	progress.stop()
-	if closeErr := closeEngine(); err == nil && closeErr != nil {
-		result.Warnings = append(result.Warnings, closeErr)
-	}
 	if err != nil {
 		return err
+	}
+	if closeErr != nil {
+		result.Warnings = append(result.Warnings, closeErr)
 	}
 	return a.printBackup(ctx, result)
 }

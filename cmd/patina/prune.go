@@ -63,18 +63,14 @@ func runPrune(ctx context.Context, a *app, opts pruneOptions) error {
 	if err != nil {
 		return fault.Wrap(fault.Usage, "patina prune --help", err)
 	}
-	progress := a.newProgress()
-	eng, closeEngine, err := a.engine(ctx, needs{store: true, catalog: true, observer: progress})
+	result, closeErr, err := useEngine(ctx, a, needs{store: true, catalog: true}, func(eng *engine.Engine) (engine.PruneResult, error) {
+		return eng.Prune(ctx, engine.PruneRequest{Trigger: trigger, Reason: opts.reason, Confirmed: opts.confirm, DryRun: opts.dryRun})
+	})
 	if err != nil {
 		return err
 	}
-	result, err := eng.Prune(ctx, engine.PruneRequest{Trigger: trigger, Reason: opts.reason, Confirmed: opts.confirm, DryRun: opts.dryRun})
-	progress.stop()
-	if closeErr := closeEngine(); err == nil && closeErr != nil {
+	if closeErr != nil {
 		result.Warnings = append(result.Warnings, closeErr)
-	}
-	if err != nil {
-		return err
 	}
 	kinds := bySignal(ctx, result.Kinds())
 	if err := a.showPrune(result, opts, kinds); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/AutumnsGrove/patina/pkg/config"
 	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/retention"
 )
 
 // host is what a process knows: an environment, flags and folders.
@@ -109,7 +110,7 @@ func TestDefaults(t *testing.T) {
 	if got, want := c.Schedule, (config.Schedule{Nightly: "0 3 * * *", Weekly: "0 4 * * 0"}); got != want {
 		t.Errorf("schedule: got %v, want %v", got, want)
 	}
-	if got, want := c.Retention.Of("any"), (config.Kept{Daily: 7, Weekly: 12, KeepAtLeast: 1}); got != want {
+	if got, want := c.Retention.Of("any"), (retention.Policy{Daily: 7, Weekly: 12, KeepAtLeast: 1}); got != want {
 		t.Errorf("retention: got %v, want %v", got, want)
 	}
 	if got, want := c.Cloudflare.APIBaseURL, "https://api.cloudflare.com/client/v4"; got != want {

@@ -6,21 +6,17 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/AutumnsGrove/patina/pkg/retention"
 )
 
 // Retention says how much is kept, and of which databases more or less.
 type Retention struct {
-	Kept
+	// Policy is that of every database that no override means.
+	retention.Policy
 	// Overrides are in the order of the list; the first that means a database
 	// counts.
 	Overrides []Override
-}
-
-// Kept is how much is kept of a database: numbers of days, weeks, months, years,
-// and newest backups.
-type Kept struct {
-	Daily, Weekly, Monthly, Yearly int
-	KeepAtLeast                    int
 }
 
 // Override is what is kept of some databases. What it does not name is as for all.
@@ -32,18 +28,18 @@ type Override struct {
 }
 
 // Of is how much is kept of a database.
-func (r Retention) Of(database string) Kept {
+func (r Retention) Of(database string) retention.Policy {
 	for _, o := range r.Overrides {
 		if o.Entry.Match(database) {
 			return r.with(o)
 		}
 	}
-	return r.Kept
+	return r.Policy
 }
 
 // with is what an override makes of what is kept of all.
-func (r Retention) with(o Override) Kept {
-	kept := r.Kept
+func (r Retention) with(o Override) retention.Policy {
+	kept := r.Policy
 	for _, k := range keptKeys() {
 		if n, named := o.Numbers[k.name]; named {
 			*k.field(&kept) = n
@@ -52,23 +48,20 @@ func (r Retention) with(o Override) Kept {
 	return kept
 }
 
-// nothing says whether no backup would be kept for its own sake.
-func (k Kept) nothing() bool { return k.Daily == 0 && k.Weekly == 0 && k.Monthly == 0 && k.Yearly == 0 }
-
 // keptKey is one number of what is kept.
 type keptKey struct {
 	name, fallback string
 	least          int
-	field          func(*Kept) *int
+	field          func(*retention.Policy) *int
 }
 
 func keptKeys() []keptKey {
 	return []keptKey{
-		{"daily", "7", 0, func(k *Kept) *int { return &k.Daily }},
-		{"weekly", "12", 0, func(k *Kept) *int { return &k.Weekly }},
-		{"monthly", "0", 0, func(k *Kept) *int { return &k.Monthly }},
-		{"yearly", "0", 0, func(k *Kept) *int { return &k.Yearly }},
-		{"keep_at_least", "1", 1, func(k *Kept) *int { return &k.KeepAtLeast }},
+		{"daily", "7", 0, func(p *retention.Policy) *int { return &p.Daily }},
+		{"weekly", "12", 0, func(p *retention.Policy) *int { return &p.Weekly }},
+		{"monthly", "0", 0, func(p *retention.Policy) *int { return &p.Monthly }},
+		{"yearly", "0", 0, func(p *retention.Policy) *int { return &p.Yearly }},
+		{"keep_at_least", "1", 1, func(p *retention.Policy) *int { return &p.KeepAtLeast }},
 	}
 }
 
@@ -79,7 +72,7 @@ func retentionKeys() []definition {
 	for _, k := range keptKeys() {
 		keys = append(keys, definition{
 			key: "retention." + k.name, shape: scalar, fallback: k.fallback,
-			set: value(number(k.least, maxKept), func(c *Config) *int { return k.field(&c.Retention.Kept) }),
+			set: value(number(k.least, maxKept), func(c *Config) *int { return k.field(&c.Retention.Policy) }),
 		})
 	}
 	return append(keys, definition{key: overridesKey, shape: policies, set: setOverrides})
@@ -130,7 +123,7 @@ func parseOverride(it item) (Override, error) {
 func (r Retention) contradictions(merged layer) problems {
 	const text = "would keep nothing: of daily, weekly, monthly and yearly one at least must be above 0"
 	var wrong problems
-	if r.nothing() {
+	if r.KeepsNothing() {
 		at := origin{source: fromDefault}
 		if g := merged["retention.daily"]; g != nil {
 			at = g.at
@@ -138,7 +131,7 @@ func (r Retention) contradictions(merged layer) problems {
 		wrong = append(wrong, problem{at: at, key: "retention", text: text})
 	}
 	for _, o := range r.Overrides {
-		if r.with(o).nothing() {
+		if r.with(o).KeepsNothing() {
 			wrong = append(wrong, problem{at: o.Entry.at, key: overridesKey, text: fmt.Sprintf("%q %s", o.Entry.Name, text)})
 		}
 	}
@@ -152,7 +145,7 @@ func (r Retention) costs(tell func(at origin, text string)) {
 		kept := r.with(o)
 		var longer []string
 		for _, k := range keptKeys()[1:4] {
-			if n := *k.field(&kept); n > *k.field(&r.Kept) {
+			if n := *k.field(&kept); n > *k.field(&r.Policy) {
 				longer = append(longer, fmt.Sprintf("%s: %d", k.name, n))
 			}
 		}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/AutumnsGrove/patina/pkg/config"
+	"github.com/AutumnsGrove/patina/pkg/retention"
 )
 
 func TestRetentionOfADatabase(t *testing.T) {
@@ -20,7 +20,7 @@ retention:
     - { name: "tenant-*", daily: 2, monthly: 0 }
     - { glob: "*", weekly: 4 }
 `)
-	for database, want := range map[string]config.Kept{
+	for database, want := range map[string]retention.Policy{
 		"ledger":   {Daily: 5, Weekly: 52, Monthly: 6, Yearly: 7, KeepAtLeast: 3},
 		"tenant-a": {Daily: 2, Weekly: 12, KeepAtLeast: 1},
 		"shop":     {Daily: 5, Weekly: 4, Monthly: 6, KeepAtLeast: 1},
