@@ -19,8 +19,10 @@
 //   - Errors and findings tell where and what kind, never what a row holds.
 //
 // What a number, text or word may have lost is judged from the dump alone, so
-// a finding is a risk, not a proof. The package does not parse SQL beyond what
-// it counts, runs none of it, and cannot see a cut between two statements of a
+// a finding is a risk, not a proof. [ReadStatements] hands out the statements one
+// by one, and [ParseRow] the values of a row, for those who write a dump anew or
+// load it. The package does not parse SQL beyond what it counts and the values
+// of rows, runs none of it, and cannot see a cut between two statements of a
 // D1 export, which has no end marker: the length that the server promised must
 // be compared by the caller.
 package dump

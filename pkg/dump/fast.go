@@ -52,7 +52,8 @@ func (s *scanner) repeat(i int) (int, error) {
 	st.start = s.base + int64(i)
 	st.verb, st.at, st.depth = wordInsert, inRow, 1
 	st.table, st.rows, st.first, st.column = table, 0, table.rows+1, 0
-	st.swallowed = 0
+	st.swallowed, st.odd = 0, false
+	s.spans, s.rowAt = s.spans[:0], st.start+int64(len(s.prefix))-1
 	s.progress = inNormal
 	if s.holds() {
 		s.out.hold(i)
@@ -85,12 +86,15 @@ func (s *scanner) rows(p []byte, i int) (int, error) {
 		s.st.depth, s.st.at = 0, atRow
 		s.addRow()
 		i = j + 1
+		s.span(s.base + int64(i))
 		if i == len(p) || p[i] != ';' {
 			return i, nil
 		}
 		i++
 		s.progress = atStart
-		s.count(s.base + int64(i))
+		if err := s.count(s.base + int64(i)); err != nil {
+			return i, err
+		}
 		s.st.at = atVerb
 		if err := s.decide(i); err != nil {
 			return i, err

@@ -56,7 +56,10 @@ func (s *scanner) finishSwallowed() error {
 	if s.lex == lexLineComment {
 		end = s.tally.bytes
 	}
-	s.count(end)
+	s.st.commented = true
+	if err := s.count(end); err != nil {
+		return err
+	}
 	s.progress, s.lex = atStart, lexNone
 	if err := s.out.keepIf(); err != nil {
 		return err

@@ -106,6 +106,8 @@ func (s *scanner) createKind(key keyword) error {
 	switch key {
 	case wordVirtual:
 		s.st.virtual = true
+	case wordTemp:
+		s.st.temporary = true
 	case wordTable:
 		s.st.kind, s.st.at = key, atName
 		return s.out.keepIf()

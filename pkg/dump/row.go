@@ -5,6 +5,7 @@ import "fmt"
 // openRow begins a row, whose parenthesis is before end.
 func (s *scanner) openRow(end int) {
 	s.st.at, s.st.column = inRow, 0
+	s.rowAt = s.base + int64(end) - 1
 	s.val.reset()
 	if s.st.rows == 0 {
 		s.st.first = s.st.table.rows + 1
@@ -21,11 +22,19 @@ func (s *scanner) inRow(c byte) {
 	case c == ')' && s.st.depth == 0:
 		s.endValue()
 		s.addRow()
+		s.span(s.tokenAt + 1)
 		s.st.at = atRow
 	case c == ',' && s.st.depth == 1:
 		s.endValue()
 	default:
 		s.val.add([]byte{c}, s.st.depth)
+	}
+}
+
+// span keeps where the row was that ends before the given offset.
+func (s *scanner) span(end int64) {
+	if s.each != nil {
+		s.spans = append(s.spans, Span{int(s.rowAt - s.st.start), int(end - s.st.start)})
 	}
 }
 
@@ -46,12 +55,25 @@ func (s *scanner) namesVirtual() bool {
 
 // endValue judges the value at hand.
 func (s *scanner) endValue() {
+	s.st.odd = s.st.odd || s.val.calls && !s.val.replace
 	s.codes = s.val.judge(s.codes[:0], s.transaction != transactionNone)
 	for _, code := range s.codes {
 		s.tally.find(code, s.st.table, s.st.first+s.st.rows, s.st.start)
+		s.st.odd = s.st.odd || !loads(code)
 	}
 	s.val.reset()
 	s.st.column++
+}
+
+// loads says whether a value with that finding is read by D1 and SQLite as it
+// stands, changed or not.
+func loads(code string) bool {
+	switch code {
+	case FindingInfinity, FindingErrorWord, FindingNUL:
+		return false
+	default:
+		return true
+	}
 }
 
 // decide ends a statement, whose semicolon is before end, for the output.

@@ -28,6 +28,10 @@ type scanner struct {
 	tally    *tally
 	holdTail bool
 	withhold func(Row) bool
+	// each is told of every statement as it ends; nil for a filter.
+	each  func(end int64) error
+	spans []Span // rows of the statement at hand, for each
+	rowAt int64  // where the row at hand begins
 
 	chunk []byte
 	base  int64 // offset of the chunk's first byte

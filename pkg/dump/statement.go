@@ -26,12 +26,17 @@ type statement struct {
 	kind  keyword // CREATE: what
 	// virtual: it creates a virtual table.
 	virtual bool
-	depth   int // of parentheses
-	name    []byte
-	table   *tableTally // INSERT: the table
-	rows    int64       // INSERT: rows so far
-	first   int64       // INSERT: the number of its first row; 0 if it has none
-	column  int         // INSERT: of the value at hand, from 0
+	// temporary: what it creates is gone with the connection.
+	temporary bool
+	// odd: a value of it is none that every reader takes as it stands.
+	odd       bool
+	commented bool // its semicolon stands in its own line comment
+	depth     int  // of parentheses
+	name      []byte
+	table     *tableTally // INSERT: the table
+	rows      int64       // INSERT: rows so far
+	first     int64       // INSERT: the number of its first row; 0 if it has none
+	column    int         // INSERT: of the value at hand, from 0
 	// swallowed is behind the semicolon that ended a line comment and may have
 	// been meant to end the statement; 0 if there was none.
 	swallowed int64
@@ -40,6 +45,7 @@ type statement struct {
 // open begins a statement whose first token is at i of the chunk.
 func (s *scanner) open(i int) {
 	s.st = statement{start: s.base + int64(i), name: s.st.name[:0]}
+	s.spans = s.spans[:0]
 	if s.holds() {
 		s.out.hold(i)
 	}
@@ -160,19 +166,26 @@ func (s *scanner) semicolon(end int) error {
 	if s.st.at == atNameEnd || s.st.at == atIf {
 		s.named()
 	}
-	s.count(s.base + int64(end))
+	if err := s.count(s.base + int64(end)); err != nil {
+		return err
+	}
 	s.st.at = atVerb
 	return s.decide(end)
 }
 
-// count counts the statement at hand, which ends before the given offset.
-func (s *scanner) count(end int64) {
+// count counts the statement at hand, which ends before the given offset, and
+// tells of it.
+func (s *scanner) count(end int64) error {
 	length := end - s.st.start
 	s.tally.statements++
 	s.tally.longest = max(s.tally.longest, length)
 	if length > LongStatement {
 		s.tally.find(FindingLong, s.st.table, s.st.first, s.st.start)
 	}
+	if s.each == nil {
+		return nil
+	}
+	return s.each(end)
 }
 
 // afterSwallowed looks at the word behind a line comment that ended in a
@@ -187,8 +200,12 @@ func (s *scanner) afterSwallowed(key keyword) error {
 		return s.out.keepIf()
 	}
 	s.tally.find(FindingComment, nil, 0, s.st.start)
-	s.count(end)
+	s.st.commented = true
+	if err := s.count(end); err != nil {
+		return err
+	}
 	s.st = statement{start: s.tokenAt, name: s.st.name[:0]}
+	s.spans = s.spans[:0]
 	s.progress = atStart
 	return nil
 }
