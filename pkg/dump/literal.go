@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -180,17 +181,23 @@ func blobOf(source []byte) []byte {
 // number reads a literal as SQLite does: an integer that fits 64 bits, or else
 // a double.
 func (v *Value) number() {
-	text := string(v.Source)
+	text := string(bytes.ReplaceAll(v.Source, []byte("_"), nil))
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		v.Kind, v.Integer = ValueInteger, n
+		return
+	}
+	if len(text) > 2 && text[0] == '0' && text[1]|0x20 == 'x' {
+		if n, err := strconv.ParseUint(text[2:], 16, 64); err == nil {
+			v.Kind, v.Integer = ValueInteger, int64(n)
+		}
 		return
 	}
 	if text == "-Infinity" {
 		v.Kind, v.Real = ValueReal, math.Inf(-1)
 		return
 	}
-	if len(bytes.Trim(v.Source, "+-.0123456789eE")) > 0 {
-		return // hexadecimal, underscores, arithmetic
+	if len(strings.Trim(text, "+-.0123456789eE")) > 0 {
+		return // arithmetic
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err == nil || math.IsInf(f, 0) {

@@ -55,7 +55,7 @@ func (s *scanner) namesVirtual() bool {
 
 // endValue judges the value at hand.
 func (s *scanner) endValue() {
-	s.st.odd = s.st.odd || s.val.calls && !s.val.replace
+	s.st.odd = s.st.odd || !s.val.plain()
 	s.codes = s.val.judge(s.codes[:0], s.transaction != transactionNone)
 	for _, code := range s.codes {
 		s.tally.find(code, s.st.table, s.st.first+s.st.rows, s.st.start)

@@ -30,6 +30,20 @@ func (v *value) untouched() bool {
 	return len(v.literal) == 0 && v.quotes == 0 && !v.calls
 }
 
+// plain says whether the value is a literal, or a call of replace. An operator
+// between quotings is one in the literal's place.
+func (v *value) plain() bool {
+	switch {
+	case v.calls:
+		return v.replace
+	case v.quotes > 0:
+		return len(v.literal) == 0 || len(v.literal) == 1 && v.literal[0]|0x20 == 'x'
+	case len(v.literal) > 0 && (isDigit(v.literal[0]) || v.literal[0] == '-'):
+		return len(bytes.Trim(v.literal[1:], ".0123456789eE+-")) == 0
+	}
+	return bytes.EqualFold(v.literal, []byte("NULL"))
+}
+
 // add takes a word or an operator.
 func (v *value) add(b []byte, depth int) {
 	if depth != 1 {
