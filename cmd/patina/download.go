@@ -91,7 +91,7 @@ func runDownload(ctx context.Context, a *app, opts downloadOptions, dateText, da
 	}
 	if target == "-" {
 		err = fetch(a.host.out)
-	} else {
+	} else if err = freeFile(target, opts.force, "--force"); err == nil {
 		err = writeFile(target, opts.force, fetch)
 	}
 	progress.stop()
@@ -118,12 +118,18 @@ func (o downloadOptions) target(a *app, choice engine.Choice) string {
 	return name
 }
 
+// freeFile refuses a file that is there and is not to be replaced, which flag
+// asks for.
+func freeFile(path string, replace bool, flag string) error {
+	if _, err := os.Lstat(path); err != nil || replace {
+		return nil
+	}
+	return fault.New(fault.Refused, "", "%s exists: name another file, or replace it with %s", path, flag)
+}
+
 // writeFile gives a file its content and its name only when the content is
 // whole: whatever happens, there is the old file, or none, or the new one.
 func writeFile(path string, replace bool, fill func(io.Writer) error) (err error) {
-	if _, err := os.Lstat(path); err == nil && !replace {
-		return fault.Wrap(fault.Refused, "", fmt.Errorf("%s exists: name another file, or replace it with --force", path))
-	}
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.part")
 	if err != nil {
 		return fmt.Errorf("create a temporary file: %w", err)
@@ -180,10 +186,15 @@ func (a *app) printDownload(choice engine.Choice, target string) error {
 		a.say("written to " + target)
 	}
 	for _, other := range choice.Others {
-		a.say(fmt.Sprintf("the day has another: %s (job %s), %s", other.Manifest.StartedAt.UTC().Format(time.TimeOnly),
-			other.Manifest.JobID, state(other)))
+		a.say(otherOfDay(other))
 	}
 	return nil
+}
+
+// otherOfDay names a backup that was not taken.
+func otherOfDay(other engine.Entry) string {
+	return fmt.Sprintf("the day has another: %s (job %s), %s", other.Manifest.StartedAt.UTC().Format(time.TimeOnly),
+		other.Manifest.JobID, state(other))
 }
 
 func entryDocuments(entries []engine.Entry) []entryJSON {

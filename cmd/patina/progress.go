@@ -58,7 +58,8 @@ func (p *progress) Observe(e engine.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e.Phase {
-	case engine.PhaseExporting, engine.PhaseDownloading, engine.PhasePublishing, engine.PhaseWaiting:
+	case engine.PhaseExporting, engine.PhaseDownloading, engine.PhasePublishing, engine.PhaseWaiting,
+		engine.PhasePlanning, engine.PhaseRestoring:
 		if !slices.Contains(p.running, e.Database) {
 			p.running = append(p.running, e.Database)
 		}

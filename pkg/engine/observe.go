@@ -6,17 +6,20 @@ type Observer interface {
 	Observe(Event)
 }
 
-// Phase is how far the backup of one database is.
+// Phase is how far the backup or the restore of one database is.
 type Phase string
 
-// The phases, in the order in which they are reached. PhaseFailed may follow
-// any of them, and PhaseWaiting may follow PhaseFailed.
+// The phases, in the order in which they are reached; a restore goes from
+// PhaseDownloading to PhasePlanning and PhaseRestoring. PhaseFailed may follow any
+// of them, and PhaseWaiting may follow PhaseFailed.
 const (
 	PhasePlanned     Phase = "planned"
 	PhaseWaiting     Phase = "waiting"
 	PhaseExporting   Phase = "exporting"
 	PhaseDownloading Phase = "downloading"
 	PhasePublishing  Phase = "publishing"
+	PhasePlanning    Phase = "planning"
+	PhaseRestoring   Phase = "restoring"
 	PhaseDone        Phase = "done"
 	PhaseSkipped     Phase = "skipped"
 	PhaseFailed      Phase = "failed"
