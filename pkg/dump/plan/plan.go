@@ -208,12 +208,8 @@ func (p *Plan) table(name string) *table {
 func (p *Plan) create(st dump.Statement) error {
 	t := p.table(st.Name)
 	t.creates = append(t.creates, p.keep(st))
-	references := false
+	t.parents = append(t.parents, parentsOf(st.Text)...)
 	for token := range dump.Tokens(st.Text) {
-		if references {
-			t.parents = append(t.parents, fold(token.Name()))
-		}
-		references = token.Is("REFERENCES")
 		p.counts = p.counts || token.Is("AUTOINCREMENT")
 	}
 	return nil

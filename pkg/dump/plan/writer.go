@@ -38,7 +38,7 @@ type Unit func(sql []byte, statements int) error
 // is longer goes through a staging table, so that it never stands half-filled
 // in its own, where constraints, indexes and foreign keys look at it.
 func (p *Plan) WriteSQL(ctx context.Context, out Unit) error {
-	w := &writer{plan: p, out: out, stage: p.freeName("_patina_stage")}
+	w := &writer{plan: p, out: out, stage: p.FreeName("_patina_stage")}
 	if err := p.Emit(ctx, w); err != nil {
 		return err
 	}
@@ -58,8 +58,8 @@ type writer struct {
 	unit    []byte
 }
 
-// freeName is a name that nothing in the plan has.
-func (p *Plan) freeName(name string) string {
+// FreeName is a name like the given one that nothing in the plan has.
+func (p *Plan) FreeName(name string) string {
 	taken := map[string]bool{}
 	for _, t := range p.Summary.Tables {
 		taken[fold(t.Name)] = true

@@ -1,0 +1,105 @@
+package plan
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/dump"
+)
+
+// Object is a row of sqlite_schema.
+type Object struct {
+	// Type is "table", "index", "view" or "trigger".
+	Type, Name string
+	// SQL is empty for what SQLite makes itself.
+	SQL string
+}
+
+// Drop is the statements that take everything of a database away: triggers
+// first, so that none fires, then views, virtual tables, which take their shadow
+// tables along, and tables, those with foreign keys before those that they point
+// at. What belongs to D1 or SQLite stays.
+func Drop(objects []Object) []string {
+	var triggers, views, virtuals []string
+	shadows := map[string]bool{}
+	p := &Plan{byName: map[string]*table{}}
+	for _, o := range objects {
+		switch {
+		case internal(o.Name) || o.SQL == "":
+		case o.Type == "trigger":
+			triggers = append(triggers, "DROP TRIGGER "+quote(o.Name)+";")
+		case o.Type == "view":
+			views = append(views, "DROP VIEW "+quote(o.Name)+";")
+		case o.Type == "table" && isVirtual([]byte(o.SQL)):
+			virtuals = append(virtuals, "DROP TABLE "+quote(o.Name)+";")
+			for _, suffix := range shadowSuffixes() {
+				shadows[fold(o.Name)+"_"+suffix] = true
+			}
+		case o.Type == "table":
+			t := p.table(o.Name)
+			t.parents = parentsOf([]byte(o.SQL))
+		}
+	}
+	statements := slices.Concat(triggers, views, virtuals)
+	for _, t := range slices.Backward(parentsFirst(p.tables, p.byName)) {
+		if !shadows[fold(t.name)] {
+			statements = append(statements, "DROP TABLE "+quote(t.name)+";")
+		}
+	}
+	return statements
+}
+
+// shadowSuffixes are what the tables end in that fts5 and rtree keep
+// (https://sqlite.org/fts5.html#fts5_data_structures, rtree.html).
+func shadowSuffixes() []string {
+	return []string{"data", "idx", "content", "docsize", "config", "node", "parent", "rowid"}
+}
+
+func isVirtual(create []byte) bool {
+	words := 0
+	for token := range dump.Tokens(create) {
+		if words++; words == 2 {
+			return token.Is("VIRTUAL")
+		}
+	}
+	return false
+}
+
+// parentsOf are the folded names of the tables that foreign keys point at.
+func parentsOf(create []byte) []string {
+	var parents []string
+	references := false
+	for token := range dump.Tokens(create) {
+		if references {
+			parents = append(parents, fold(token.Name()))
+		}
+		references = token.Is("REFERENCES")
+	}
+	return parents
+}
+
+// Tables are the tables that the plan makes, with the rows that they get, sorted
+// by name. Virtual tables are none of them.
+func (p *Plan) Tables() []backup.Table {
+	var tables []backup.Table
+	for _, t := range p.tables {
+		if len(t.creates) > 0 {
+			tables = append(tables, backup.Table{Name: t.name, Rows: t.rows})
+		}
+	}
+	slices.SortFunc(tables, func(a, b backup.Table) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
+	return tables
+}
+
+// Objects are what the plan makes beside tables.
+func (p *Plan) Objects() []backup.Object {
+	objects := slices.DeleteFunc(slices.Clone(p.Summary.Objects), func(o backup.Object) bool { return internal(o.Name) })
+	for _, v := range p.virtuals {
+		o := backup.Object{Type: dump.ObjectVirtual, Name: v.name}
+		if !slices.Contains(objects, o) {
+			objects = append(objects, o)
+		}
+	}
+	return objects
+}
