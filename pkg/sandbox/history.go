@@ -143,6 +143,7 @@ func (x *exchange) restore() (any, error) {
 	if err := x.s.busy(d, now); err != nil {
 		return nil, err
 	}
+	x.s.forget(d, now)
 	if timestamp != "" {
 		found, err := x.at(timestamp, now)
 		if err != nil {
