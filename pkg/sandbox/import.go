@@ -278,7 +278,7 @@ func (l *load) step(d *database, limit engineLimit) error {
 // for, into D1's words.
 func loadError(err error) error {
 	if strings.Contains(err.Error(), "missing") && strings.Contains(err.Error(), "argument") {
-		return errors.New("Wrong number of parameter bindings for SQL query.: SQLITE_ERROR")
+		return errors.New("Wrong number of parameter bindings for SQL query.")
 	}
 	return err
 }
