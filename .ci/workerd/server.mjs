@@ -350,7 +350,7 @@ async function ingest(database, text) {
   if (!nothing(rest)) {
     // What stands before it is run, and undone by what the engine calls
     // incomplete as well.
-    all.push("SELECT (;");
+    all.push("SELECT (");
   }
   if (all.some((sql) => nothing(sql.slice(0, -1)))) {
     // miniflare leaves these out, and the engine refuses them.

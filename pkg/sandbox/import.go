@@ -42,6 +42,12 @@ const (
 // resetText is one of D1's words for an engine that gave up.
 const resetText = "D1 DB exceeded its CPU time limit and was reset."
 
+// words are D1's own, in a form that Go's errors do not have.
+type words string
+
+// Error is the words.
+func (w words) Error() string { return string(w) }
+
 // load is the work of an import: a file's statements, run one by one in one
 // transaction, which is what makes it one unit for the user.
 type load struct {
@@ -278,7 +284,7 @@ func (l *load) step(d *database, limit engineLimit) error {
 // for, into D1's words.
 func loadError(err error) error {
 	if strings.Contains(err.Error(), "missing") && strings.Contains(err.Error(), "argument") {
-		return errors.New("Wrong number of parameter bindings for SQL query.")
+		return words("Wrong number of parameter bindings for SQL query.")
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/sandbox"
 )
@@ -70,6 +71,7 @@ func TestWranglerImportsRestoresAndDeletes(t *testing.T) {
 		t.Errorf("%d rows after a failed import, want 2", n)
 	}
 
+	between := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	more := w.file("more.sql", "INSERT INTO leaf VALUES(3);\n")
 	w.mustRun("d1", "execute", "garden", "--remote", "--yes", "--file", more)
 	type travelled struct {
@@ -81,8 +83,12 @@ func TestWranglerImportsRestoresAndDeletes(t *testing.T) {
 	if back.Bookmark != done[0].Bookmark || back.Previous == "" || w.rows("garden", "leaf") != 2 {
 		t.Errorf("wrangler travels to %+v", back)
 	}
-	if out := w.mustRun("d1", "time-travel", "restore", "garden", "--bookmark", back.Previous); strings.Contains(out, "restored back") && w.rows("garden", "leaf") != 3 {
+	if out := w.mustRun("d1", "time-travel", "restore", "garden", "--bookmark", back.Previous); !strings.Contains(out, "restored back") || w.rows("garden", "leaf") != 3 {
 		t.Errorf("wrangler undoes to %q", out)
+	}
+	byTime := jsonOf[travelled](t, w.mustRun("d1", "time-travel", "restore", "garden", "--json", "--timestamp", between))
+	if byTime.Bookmark != done[0].Bookmark || w.rows("garden", "leaf") != 2 {
+		t.Errorf("wrangler travels by time to %+v, want %s", byTime, done[0].Bookmark)
 	}
 
 	w.mustRun("d1", "delete", "garden", "--skip-confirmation")
