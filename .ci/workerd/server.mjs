@@ -26,6 +26,8 @@ const token = process.env.WORKERD_TOKEN ?? "workerd-token";
 // Adding a database to a running workerd restarts it, so there is a fixed
 // number of places; creating a database takes one for good.
 const places = Number(process.env.WORKERD_PLACES ?? 8);
+// How long an export or import lives without being polled.
+const pollTimeout = Number(process.env.WORKERD_POLL_SECONDS ?? 30) * 1000;
 const urlLifetime = Number(process.env.WORKERD_URL_SECONDS ?? 3600) * 1000;
 // Production writes a line feed after the last statement.
 const finalNewline = "\n";
@@ -95,6 +97,11 @@ function find(id, named = "") {
   const database = databases.get(id) ?? [...databases.values()].find(({ name }) => name === named);
   if (!database) {
     throw new Refusal(404, 7404, `The database ${id} could not be found`);
+  }
+  const { task } = database;
+  if (task && !task.told && Date.now() - task.seenAt > pollTimeout) {
+    // What is left undone has changed nothing.
+    database.task = null;
   }
   return database;
 }
@@ -264,7 +271,7 @@ async function exportDatabase(database, body, filesURL) {
     if (database.task) {
       return underWay(database.task.kind, "export");
     }
-    database.task = { kind: "export", bookmark: bookmark(database), options: body.dump_options ?? {} };
+    database.task = { kind: "export", seenAt: Date.now(), bookmark: bookmark(database), options: body.dump_options ?? {} };
     return running("active");
   }
   const { task } = database;
@@ -376,7 +383,7 @@ function startImport(database, { text }) {
   if (database.task) {
     return underWay(database.task.kind, "import");
   }
-  database.task = { kind: "import", bookmark: bookmark(database), text };
+  database.task = { kind: "import", seenAt: Date.now(), bookmark: bookmark(database), text };
   return importing(database.task, "active");
 }
 

@@ -391,6 +391,20 @@ func TestAnImportThatIsNotPolledEndsAsTold(t *testing.T) {
 	}
 }
 
+func TestAnAbandonedImportThatFailsLeavesTheDatabaseAsItWas(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *sandbox.Options) { o.Abandoned, o.ImportPart = sandbox.AbandonedFinish, 1 })
+	id := b.seed("app")
+	_, p := b.ingest(id, "CREATE TABLE u(v);SELEC;")
+	b.now = b.now.Add(31 * time.Second)
+	if got := b.bookmark(id); got != p.Bookmark {
+		t.Errorf("the bookmark moved from %s to %s", p.Bookmark, got)
+	}
+	if got := b.dump("app"); strings.Contains(got, "CREATE") {
+		t.Errorf("it leaves %s", got)
+	}
+}
+
 // lost calls what cuts its connection.
 func (b *bench) lost(call func()) {
 	b.t.Helper()

@@ -111,6 +111,10 @@ func files() []string {
 		made + "SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5 UNION SELECT 6;",
 		made + "INSERT INTO parent SELECT 60; INSERT INTO nosuch VALUES(1);",
 		"INSERT INTO parent VALUES" + strings.Repeat("(NULL),", 500) + "(NULL);",
+		"CREATE TABLE checked(v CHECK (v > 0), UNIQUE(v) ON CONFLICT REPLACE);PRAGMA ignore_check_constraints=ON;INSERT INTO checked VALUES(-1),(-1);",
+		"INSERT INTO checked VALUES(-2);",
+		"CREATE TABLE long(v);INSERT INTO long VALUES('" + strings.Repeat("é", 40_000) + "');",
+		strings.Repeat("UPDATE long SET v = v || '"+strings.Repeat("y", 90_000)+"';\n", 20),
 		"",
 		"-- nothing",
 	}
