@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/sandbox"
+	"github.com/AutumnsGrove/patina/pkg/sandbox/conformance/workerdtest"
 )
 
 // file writes a file for wrangler to read.
@@ -94,5 +95,23 @@ func TestWranglerImportsRestoresAndDeletes(t *testing.T) {
 	w.mustRun("d1", "delete", "garden", "--skip-confirmation")
 	if err := server.Drop("garden"); err == nil {
 		t.Error("the database is still there")
+	}
+}
+
+// TestWranglerImportsIntoWorkerd holds the server over workerd to the same.
+func TestWranglerImportsIntoWorkerd(t *testing.T) {
+	t.Parallel()
+	workerd := workerdtest.Start(t, 1)
+	w := newWrangler(t, api{workerd.BaseURL, workerd.AccountID, workerd.Token})
+	w.mustRun("d1", "create", "garden")
+	file := w.file("dump.sql", "CREATE TABLE leaf(v);\nINSERT INTO leaf VALUES(1),(2);\n")
+	if out := w.mustRun("d1", "execute", "garden", "--remote", "--yes", "--file", file); !strings.Contains(out, "Executed 2 queries") {
+		t.Errorf("wrangler tells %q", out)
+	}
+	if out, ok := w.run("d1", "execute", "garden", "--remote", "--yes", "--file", file); ok || !strings.Contains(out, "File already uploaded") {
+		t.Errorf("a second time: %v, %q", ok, out)
+	}
+	if n := w.rows("garden", "leaf"); n != 2 {
+		t.Errorf("%d rows, want 2", n)
 	}
 }
