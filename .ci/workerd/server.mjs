@@ -26,6 +26,8 @@ const token = process.env.WORKERD_TOKEN ?? "workerd-token";
 // Adding a database to a running workerd restarts it, so there is a fixed
 // number of places; creating a database takes one for good.
 const places = Number(process.env.WORKERD_PLACES ?? 8);
+// How long an export or import lives without being polled.
+const pollTimeout = Number(process.env.WORKERD_POLL_SECONDS ?? 30) * 1000;
 const urlLifetime = Number(process.env.WORKERD_URL_SECONDS ?? 3600) * 1000;
 // Production writes a line feed after the last statement.
 const finalNewline = "\n";
@@ -50,6 +52,8 @@ const databases = new Map();
 let placesTaken = 0;
 /** The dumps by file name: {text, etag, expiresAt, signature}. */
 const dumps = new Map();
+/** The files to import by name: {id, text, etag, expiresAt, signature}; text is missing until it has come. */
+const uploads = new Map();
 
 class Refusal extends Error {
   constructor(status, code, message) {
@@ -94,6 +98,11 @@ function find(id, named = "") {
   if (!database) {
     throw new Refusal(404, 7404, `The database ${id} could not be found`);
   }
+  const { task } = database;
+  if (task && !task.told && Date.now() - task.seenAt > pollTimeout) {
+    // What is left undone has changed nothing.
+    database.task = null;
+  }
   return database;
 }
 
@@ -114,6 +123,11 @@ function remove({ id }) {
   for (const filename of dumps.keys()) {
     if (filename.startsWith(id)) {
       dumps.delete(filename);
+    }
+  }
+  for (const filename of uploads.keys()) {
+    if (filename.startsWith(id)) {
+      uploads.delete(filename);
     }
   }
   return null;
@@ -216,7 +230,7 @@ async function runBatch(database, all, raw) {
 
 async function query(database, body, raw) {
   if (database.task) {
-    throw new Refusal(400, 7500, "D1_ERROR: Currently processing a long-running export.");
+    throw new Refusal(400, 7500, `D1_ERROR: Currently processing a long-running ${database.task.kind}.`);
   }
   const all = statements(body);
   try {
@@ -241,6 +255,10 @@ function inner(error) {
   return { status: 200, result: { success: false, error } };
 }
 
+function underWay(kind, wanted) {
+  return inner(`Currently processing a long-running ${kind}. Cannot start a new ${wanted} until that completes or times out.`);
+}
+
 async function exportDatabase(database, body, filesURL) {
   if (body.output_format !== "polling") {
     throw new Refusal(400, 7400, "Invalid property: output_format => Invalid literal value, expected \"polling\"");
@@ -251,13 +269,13 @@ async function exportDatabase(database, body, filesURL) {
   });
   if (body.current_bookmark === undefined) {
     if (database.task) {
-      return inner("Currently processing a long-running export. Cannot start a new export until that completes or times out.");
+      return underWay(database.task.kind, "export");
     }
-    database.task = { bookmark: bookmark(database), options: body.dump_options ?? {} };
+    database.task = { kind: "export", seenAt: Date.now(), bookmark: bookmark(database), options: body.dump_options ?? {} };
     return running("active");
   }
   const { task } = database;
-  if (task?.bookmark !== body.current_bookmark || task.told) {
+  if (task?.kind !== "export" || task.bookmark !== body.current_bookmark || task.told) {
     return inner("Not currently exporting anything.");
   }
   // The end is told once, also to two polls at once.
@@ -279,6 +297,141 @@ async function exportDatabase(database, body, filesURL) {
     // miniflare passes the generator's exception on in this form.
     const text = /cannot export[^"\n]*/.exec(error.message)?.[0] ?? error.message;
     return inner(`D1 Export error: ${text}`);
+  } finally {
+    database.task = null;
+  }
+}
+
+/** The states of sqlite3_complete after a token: https://www.sqlite.org/src/file/src/complete.c. */
+const completeAfter = [
+  // ;  space other explain create temp trigger end
+  [1, 0, 2, 3, 4, 2, 2, 2],
+  [1, 1, 2, 3, 4, 2, 2, 2],
+  [1, 2, 2, 2, 2, 2, 2, 2],
+  [1, 3, 3, 2, 4, 2, 2, 2],
+  [1, 4, 2, 2, 2, 4, 5, 2],
+  [6, 5, 5, 5, 5, 5, 5, 5],
+  [6, 6, 5, 5, 5, 5, 5, 7],
+  [1, 7, 5, 5, 5, 5, 5, 5],
+];
+const keywords = { explain: 3, create: 4, temp: 5, temporary: 5, trigger: 6, end: 7 };
+const sqlToken =
+  /(;)|([ \t\r\n\f]|--[^\n\0]*\n|\/\*[^\0]*?\*\/)|([A-Za-z0-9_$\u0080-\uffff]+)|'[^'\0]*'|"[^"\0]*"|`[^`\0]*`|\[[^\]\0]*\]|--|\/\*|[^'"`[\0]/gy;
+
+/**
+ * The statements of a file, cut as D1's import cuts them: after the semicolon
+ * that makes the text complete (workerd's patch of sqlite3_complete).
+ */
+function cut(text) {
+  const all = [];
+  let begin = 0;
+  let state = 0;
+  sqlToken.lastIndex = 0;
+  for (let match; (match = sqlToken.exec(text)); ) {
+    const [token, semicolon, space, word] = match;
+    if (token === "--" || token === "/*") {
+      break; // a comment without end
+    }
+    const kind = semicolon ? 0 : space ? 1 : (keywords[word?.toLowerCase()] ?? 2);
+    state = completeAfter[state][kind];
+    if (state === 1) {
+      all.push(text.slice(begin, match.index + token.length));
+      begin = match.index + token.length;
+      state = 0;
+    }
+  }
+  return { all, rest: text.slice(begin) };
+}
+
+/** Whether a text is nothing but space and comments. */
+function nothing(text) {
+  return text.replace(/--[^\n]*|\/\*[^]*?(\*\/|$)/g, "").trim() === "";
+}
+
+/** D1's import, as one transaction, which is what makes it one unit. */
+async function ingest(database, text) {
+  if (text.startsWith("SQLite format 3")) {
+    throw new Error("file is a SQLite database, not SQL: SQLITE_ERROR");
+  }
+  const { all, rest } = cut(text);
+  if (!nothing(rest)) {
+    // What stands before it is run, and undone by what the engine calls
+    // incomplete as well.
+    all.push("SELECT (");
+  }
+  if (all.some((sql) => nothing(sql.slice(0, -1)))) {
+    // miniflare leaves these out, and the engine refuses them.
+    throw new Error("SQL code did not contain a statement.: SQLITE_ERROR");
+  }
+  const results = all.length === 0 ? [] : await database.d1.batch(all.map((sql) => database.d1.prepare(sql)));
+  const sum = (field) => results.reduce((total, { meta }) => total + meta[field], 0);
+  return {
+    num_queries: results.length,
+    meta: {
+      ...results.at(-1)?.meta, changed_db: true,
+      duration: sum("duration"), changes: sum("changes"), rows_read: sum("rows_read"), rows_written: sum("rows_written"),
+    },
+  };
+}
+
+function uploaded({ id }, filename, etag) {
+  const file = uploads.get(filename);
+  return file?.id === id && file.text !== undefined && file.etag === etag ? file : null;
+}
+
+function startImport(database, { text }) {
+  if (database.task) {
+    return underWay(database.task.kind, "import");
+  }
+  database.task = { kind: "import", seenAt: Date.now(), bookmark: bookmark(database), text };
+  return importing(database.task, "active");
+}
+
+function importing({ bookmark: at }, status, extra = {}) {
+  return { status: status === "active" ? 202 : 200, result: { success: true, type: "import", status, at_bookmark: at, messages: [], ...extra } };
+}
+
+async function importFile(database, body, filesURL) {
+  if (body.action !== "poll" && !/^[0-9a-f]{32}$/.test(body.etag ?? "")) {
+    throw new Refusal(400, 7400, "Invalid property: etag => Invalid");
+  }
+  switch (body.action) {
+    case "init": {
+      const filename = `${database.id}.${createHash("md5").update(database.id + body.etag).digest("hex").slice(0, 16)}.sql`;
+      const file = uploaded(database, filename, body.etag);
+      if (file) {
+        return startImport(database, file);
+      }
+      const signature = randomBytes(32).toString("hex");
+      uploads.set(filename, { id: database.id, signature, expiresAt: Date.now() + urlLifetime });
+      return {
+        status: 200,
+        result: { filename, upload_url: `${filesURL}/d1-sqlio-incoming-prod/${filename}?X-Amz-Expires=${urlLifetime / 1000}&X-Amz-Signature=${signature}` },
+      };
+    }
+    case "ingest": {
+      const file = uploaded(database, body.filename, body.etag);
+      return file ? startImport(database, file) : inner(`Input file ${body.filename} missing or invalid`);
+    }
+    case "poll":
+      return await pollImport(database, body.current_bookmark);
+    default:
+      throw new Refusal(400, 7400, "Invalid property: action");
+  }
+}
+
+async function pollImport(database, current) {
+  const { task } = database;
+  if (task?.kind !== "import" || task.bookmark !== current || task.told) {
+    return inner("Not currently importing anything.");
+  }
+  task.told = true;
+  try {
+    const { num_queries, meta } = await ingest(database, task.text.toString("utf8"));
+    database.writes++;
+    return importing(task, "complete", { result: { num_queries, final_bookmark: bookmark(database), meta } });
+  } catch (error) {
+    return importing(task, "error", { success: false, error: error.message.replace(/^D1_ERROR: /, "") });
   } finally {
     database.task = null;
   }
@@ -316,11 +469,34 @@ async function route(request, response, filesURL) {
       const answer = await exportDatabase(find(id), await readJSON(request), filesURL);
       return envelope(response, answer.status, { result: answer.result });
     }
+    case "POST import": {
+      const answer = await importFile(find(id), await readJSON(request), filesURL);
+      return envelope(response, answer.status, { result: answer.result });
+    }
     case "GET time_travel/bookmark":
       return envelope(response, 200, { result: { bookmark: bookmark(find(id)) } });
     default:
       throw new Refusal(405, 7001, `Method ${request.method} not available for that URI.`);
   }
+}
+
+/** Takes a file to import under its signed URL. */
+async function receiveFile(request, url, xml, response) {
+  const file = uploads.get(url.pathname.split("/").pop());
+  if (request.method !== "PUT" || !file || url.searchParams.get("X-Amz-Signature") !== file.signature || Date.now() > file.expiresAt) {
+    return xml(403, "AccessDenied");
+  }
+  if (request.headers["content-length"] === undefined) {
+    return xml(411, "MissingContentLength");
+  }
+  const chunks = [];
+  for await (const chunk of request) {
+    chunks.push(chunk);
+  }
+  file.text = Buffer.concat(chunks);
+  file.etag = createHash("md5").update(file.text).digest("hex");
+  response.writeHead(200, { etag: `"${file.etag}"` });
+  return response.end();
 }
 
 function serveFile(request, response) {
@@ -332,6 +508,10 @@ function serveFile(request, response) {
   };
   if (request.headers.authorization) {
     return xml(400, "InvalidArgument");
+  }
+  if (url.pathname.startsWith("/d1-sqlio-incoming-prod/")) {
+    // An upload that breaks off leaves nothing.
+    return receiveFile(request, url, xml, response).catch(() => response.destroy());
   }
   if (!file || url.searchParams.get("X-Amz-Signature") !== file.signature || Date.now() > file.expiresAt) {
     return xml(403, "AccessDenied");

@@ -25,9 +25,9 @@ func newSandboxCmd(a *app) *cobra.Command {
 		Use:   "sandbox",
 		Short: "Serve an emulator of the D1 API on this machine",
 		Long: `Serve an emulator of Cloudflare's D1 API over a real SQLite engine, filled with
-the six databases of the demo, until interrupted. It is as strict as D1 is known
-to be, and as lossy in its dumps. wrangler works against it too. Its databases go
-when it ends.`,
+the six databases of the demo, until interrupted. It exports, imports, queries,
+creates, deletes and travels in time, as strict as D1 is known to be, and as lossy
+in its dumps. wrangler works against it too. Its databases go when it ends.`,
 		Example: `  patina sandbox --listen 127.0.0.1:8787
   CLOUDFLARE_API_BASE_URL=http://127.0.0.1:8787/client/v4 CLOUDFLARE_API_TOKEN=sandbox-token \
     CLOUDFLARE_ACCOUNT_ID=sandbox npx wrangler d1 list`,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -123,14 +124,14 @@ func (x *exchange) route() (handler, error) {
 			return nil, noDatabase(parts[4])
 		}
 	}
-	if x.readOnly && (x.call == "create" || x.call == "delete" || x.call == "export" || x.call == "poll") {
+	if x.readOnly && slices.Contains([]string{"create", "delete", "export", "import", "restore"}, x.call) {
 		return nil, &refusal{http.StatusForbidden, 10000, "Authentication error"}
 	}
 	return handlers()[x.call], nil
 }
 
-// callName is what a method and a path below /client/v4 mean. Of the two calls
-// that share the export's route, the start is named here.
+// callName is what a method and a path below /client/v4 mean. Starts and polls
+// share a route, and a name.
 func callName(method string, parts []string) string {
 	if len(parts) < 4 || parts[0] != "accounts" || parts[2] != "d1" || parts[3] != "database" {
 		joined := strings.Join(parts, "/")
@@ -142,7 +143,8 @@ func callName(method string, parts []string) string {
 	}
 	calls := map[string]string{
 		"GET 0": "list", "POST 0": "create", "GET 1": "get", "DELETE 1": "delete",
-		"POST query": "query", "POST raw": "raw", "POST export": "export", "GET time_travel/bookmark": "bookmark",
+		"POST query": "query", "POST raw": "raw", "POST export": "export", "POST import": "import",
+		"GET time_travel/bookmark": "bookmark", "POST time_travel/restore": "restore",
 	}
 	what := fmt.Sprint(len(parts) - 4)
 	if len(parts) > 5 {
@@ -157,7 +159,8 @@ func callName(method string, parts []string) string {
 func handlers() map[string]handler {
 	return map[string]handler{
 		"list": (*exchange).list, "create": (*exchange).create, "get": (*exchange).get, "delete": (*exchange).delete,
-		"query": (*exchange).query, "raw": (*exchange).raw, "export": (*exchange).export, "bookmark": (*exchange).bookmark,
+		"query": (*exchange).query, "raw": (*exchange).raw, "export": (*exchange).export, "import": (*exchange).importFile,
+		"bookmark": (*exchange).bookmark, "restore": (*exchange).restore,
 	}
 }
 

@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -75,6 +77,11 @@ func (x *exchange) number(name string, otherwise, least, most int) (int, error) 
 }
 
 func (x *exchange) get() (any, error) {
+	x.db.lock.Lock()
+	defer x.db.lock.Unlock()
+	if err := x.s.settle(x.db, x.s.opts.Now()); err != nil {
+		return nil, err
+	}
 	details, err := x.db.details(x.r.Context())
 	if err != nil {
 		return nil, err
@@ -104,34 +111,59 @@ type createBody struct {
 	} `json:"read_replication"`
 }
 
+var nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`)
+
+func (b createBody) check() error {
+	switch {
+	case !nameForm.MatchString(b.Name):
+		return badRequest("Invalid property: name => Invalid")
+	case !slices.Contains([]string{"", "wnam", "enam", "weur", "eeur", "apac", "oc"}, b.Hint):
+		return badRequest("Invalid property: primary_location_hint => Invalid enum value")
+	case !slices.Contains([]string{"", "eu", "fedramp", "us"}, b.Jurisdiction):
+		return badRequest("Invalid property: jurisdiction => Invalid enum value")
+	case b.Replication != nil && b.Replication.Mode != "auto" && b.Replication.Mode != "disabled":
+		return badRequest("Invalid property: read_replication.mode => Invalid enum value")
+	}
+	return nil
+}
+
 func (x *exchange) create() (any, error) {
 	var body createBody
 	if err := x.body(&body); err != nil {
 		return nil, err
 	}
-	switch {
-	case !regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`).MatchString(body.Name):
-		return nil, badRequest("Invalid property: name => Invalid")
-	case !slices.Contains([]string{"", "wnam", "enam", "weur", "eeur", "apac", "oc"}, body.Hint):
-		return nil, badRequest("Invalid property: primary_location_hint => Invalid enum value")
-	case !slices.Contains([]string{"", "eu", "fedramp", "us"}, body.Jurisdiction):
-		return nil, badRequest("Invalid property: jurisdiction => Invalid enum value")
+	if err := body.check(); err != nil {
+		return nil, err
 	}
-	x.s.mu.Lock()
-	defer x.s.mu.Unlock()
-	if slices.ContainsFunc(x.s.databases, func(d *database) bool { return d.name == body.Name }) {
-		return nil, &refusal{http.StatusBadRequest, 7502, "Database with name '" + body.Name + "' already exists"}
-	}
-	d, err := x.s.add(x.r.Context(), body.Name, body.Jurisdiction)
+	d, err := x.s.create(x.r.Context(), body)
 	if err != nil {
 		return nil, err
 	}
-	return d.listed(), nil
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	details, err := d.details(x.r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return details, nil
 }
 
+func (s *Server) create(ctx context.Context, wanted createBody) (*database, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.ContainsFunc(s.databases, func(d *database) bool { return d.name == wanted.Name }) {
+		return nil, &refusal{http.StatusBadRequest, 7502, "Database with name '" + wanted.Name + "' already exists"}
+	}
+	if most := s.opts.MaxDatabases; len(s.databases) >= most {
+		return nil, &refusal{http.StatusBadRequest, 7406, fmt.Sprintf("System limit reached: databases per account (%d)", most)}
+	}
+	return s.add(ctx, wanted)
+}
+
+// delete removes a database, and ends what is running in it.
 func (x *exchange) delete() (any, error) {
-	x.s.mu.Lock()
-	x.s.databases = slices.DeleteFunc(x.s.databases, func(d *database) bool { return d == x.db })
-	x.s.mu.Unlock()
+	if !x.s.take(x.db) {
+		return nil, noDatabase(x.db.id)
+	}
 	return nil, x.db.remove()
 }

@@ -71,6 +71,9 @@ func (s *Server) Dump(ctx context.Context, name string, w io.Writer) error {
 	}
 	d.lock.Lock()
 	defer d.lock.Unlock()
+	if err := s.untouched(d, s.opts.Now()); err != nil {
+		return fmt.Errorf("sandbox: dump %s: %w", name, err)
+	}
 	return d.dump(ctx, w, dumpOptions{}, s.opts.Format)
 }
 

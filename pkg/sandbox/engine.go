@@ -20,8 +20,9 @@ import (
 
 // database is one D1 database: a file, and what the API keeps beside it.
 type database struct {
-	id, name, jurisdiction, path string
-	createdAt                    time.Time
+	id, name, path       string
+	jurisdiction, region string
+	createdAt            time.Time
 
 	// lock is held for as long as the file is read or written, and guards
 	// what follows.
@@ -31,10 +32,22 @@ type database struct {
 	conn        *sql.Conn // bound's one connection
 	// own lets the sandbox's own BEGIN and COMMIT past the rules.
 	own         atomic.Bool
-	writes      uint64
-	looks       uint64
 	task        *task
 	blockedTill time.Time
+	// gone is set when the account has the database no more.
+	gone bool
+
+	// writes and looks are what the current bookmark is made of; told is set
+	// once somebody knows it.
+	writes, looks uint64
+	told          bool
+	// since is when the current state began, copy is where it is kept if it
+	// is, and past are the states before it.
+	since time.Time
+	copy  string
+	past  []moment
+	// restores are the times of those of the last minutes.
+	restores []time.Time
 	// static is a file that is served as the dump, whatever is in the tables.
 	static *dumpFile
 }
@@ -44,7 +57,7 @@ type database struct {
 // and workerd's sqlite.c++).
 func openDatabase(ctx context.Context, dir, id, name string) (*database, error) {
 	d := &database{id: id, name: name, path: filepath.Join(dir, id+".sqlite")}
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: d.path}).EscapedPath()}).String()
+	dsn := fileURL(d.path)
 	var err error
 	if d.free, err = sql.Open("sqlite", dsn+"?_pragma=journal_mode(delete)&_pragma=synchronous(off)"); err != nil {
 		return nil, fmt.Errorf("sandbox: open %s: %w", name, err)
@@ -63,10 +76,21 @@ func openDatabase(ctx context.Context, dir, id, name string) (*database, error) 
 	return d, nil
 }
 
+// fileURL is a file's name as SQLite takes it.
+func fileURL(path string) string {
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String()
+}
+
+// close ends what is running, which is undone, and closes the file.
 func (d *database) close() error {
 	d.lock.Lock()
 	defer d.lock.Unlock()
 	var errs []error
+	d.gone = true
+	if d.task != nil && d.task.load != nil {
+		errs = append(errs, d.task.load.undo(d))
+	}
+	d.task = nil
 	if d.conn != nil {
 		errs = append(errs, d.conn.Close())
 	}
@@ -75,7 +99,7 @@ func (d *database) close() error {
 
 // remove deletes the database for good.
 func (d *database) remove() error {
-	return errors.Join(d.close(), os.Remove(d.path))
+	return errors.Join(d.close(), os.Remove(d.path), d.forgetAll())
 }
 
 // The limits of D1's engine.

@@ -16,22 +16,6 @@ import (
 	"time"
 )
 
-// What D1 says of exports inside an answer that is otherwise a success.
-const (
-	notExporting = "Not currently exporting anything."
-	longRunning  = "Currently processing a long-running export. Cannot start a new export until that completes or times out."
-)
-
-// task is a running export.
-type task struct {
-	bookmark string
-	// file is the finished dump; err is why there is none.
-	file   *dumpFile
-	err    error
-	polls  int
-	seenAt time.Time
-}
-
 // dumpFile is a dump under a signed URL.
 type dumpFile struct {
 	path, etag, signature string
@@ -42,11 +26,6 @@ type exportBody struct {
 	OutputFormat    string      `json:"output_format"`
 	CurrentBookmark *string     `json:"current_bookmark"`
 	DumpOptions     dumpOptions `json:"dump_options"`
-}
-
-// inner is an answer that is a success outside and a failure inside.
-func inner(message string) map[string]any {
-	return map[string]any{"success": false, "error": message}
 }
 
 // export starts an export or polls it.
@@ -64,48 +43,46 @@ func (x *exchange) export() (any, error) {
 	x.db.lock.Lock()
 	defer x.db.lock.Unlock()
 	now := x.s.opts.Now()
-	x.db.expire(now, x.s.opts.PollTimeout)
+	if err := x.s.settle(x.db, now); err != nil {
+		return nil, err
+	}
 	if body.CurrentBookmark == nil {
-		return x.start(now, body.DumpOptions)
+		return x.startExport(now, body.DumpOptions)
 	}
-	if x.db.task == nil || x.db.task.bookmark != *body.CurrentBookmark {
-		return inner(notExporting), nil
+	t := x.db.task
+	if t == nil || t.kind != taskExport || t.bookmark != *body.CurrentBookmark {
+		return inner(taskExport.idle()), nil
 	}
-	x.db.task.polls++
-	x.db.task.seenAt = now
-	return x.progress(now)
+	t.polls++
+	t.seenAt = now
+	return x.exported(now)
 }
 
-// start begins an export. The dump is made at once: the database is blocked
-// for as long as the export lasts, so it is the same at any moment of it.
-func (x *exchange) start(now time.Time, opts dumpOptions) (any, error) {
+// startExport begins an export. The dump is made at once: the database is
+// blocked for as long as the export lasts, so it is the same at any moment of
+// it.
+func (x *exchange) startExport(now time.Time, opts dumpOptions) (any, error) {
 	d := x.db
-	if d.task != nil || now.Before(d.blockedTill) {
-		return inner(longRunning), nil
+	if kind, blocked := d.blocks(now); blocked {
+		return inner(kind.underWay(taskExport)), nil
 	}
-	d.task = &task{bookmark: d.mark(x.s.opts.BookmarkMoves, now), seenAt: now}
+	d.task = &task{kind: taskExport, bookmark: d.tell(x.s.opts.BookmarkMoves, now), seenAt: now}
 	d.task.file, d.task.err = x.s.makeDump(x.r.Context(), d, opts)
 	if x.s.opts.ExportPolls < 0 {
-		return x.progress(now)
+		return x.exported(now)
 	}
-	return x.running("Generating " + d.task.name(d)), nil
+	x.status = http.StatusAccepted
+	return d.task.active("Generating " + d.task.name(d)), nil
 }
 
 func (t *task) name(d *database) string { return d.id + "-" + t.bookmark + ".sql" }
 
-func (x *exchange) running(messages ...string) any {
-	x.status = http.StatusAccepted
-	return map[string]any{
-		"success": true, "type": "export", "status": "active",
-		"at_bookmark": x.db.task.bookmark, "messages": append([]string{}, messages...),
-	}
-}
-
-// progress tells that the export goes on, or once that it is complete.
-func (x *exchange) progress(now time.Time) (any, error) {
+// exported tells that the export goes on, or once that it is complete.
+func (x *exchange) exported(now time.Time) (any, error) {
 	t := x.db.task
 	if t.polls <= x.s.opts.ExportPolls {
-		return x.running(fmt.Sprintf("Uploaded part %d", t.polls)), nil
+		x.status = http.StatusAccepted
+		return t.active(fmt.Sprintf("Uploaded part %d", t.polls)), nil
 	}
 	x.db.task = nil
 	if t.err != nil {
@@ -115,10 +92,7 @@ func (x *exchange) progress(now time.Time) (any, error) {
 		return inner("D1 Export error: " + t.err.Error()), nil
 	}
 	name := t.name(x.db)
-	result := map[string]any{
-		"success": true, "type": "export", "status": "complete", "at_bookmark": t.bookmark,
-		"messages": []string{"Finished uploading " + name + " in 1 parts."},
-	}
+	result := t.told("complete", []string{"Finished uploading " + name + " in 1 parts."})
 	file := map[string]string{"filename": name, "signed_url": x.s.sign(name, t.file, now)}
 	if x.fault != nil && x.fault.Kind == FaultFlat {
 		result["filename"], result["signed_url"] = file["filename"], file["signed_url"]
@@ -126,13 +100,6 @@ func (x *exchange) progress(now time.Time) (any, error) {
 	}
 	result["result"] = file
 	return result, nil
-}
-
-// expire ends an export that was not polled for too long.
-func (d *database) expire(now time.Time, timeout time.Duration) {
-	if d.task != nil && now.Sub(d.task.seenAt) > timeout {
-		d.task = nil
-	}
 }
 
 // makeDump writes the dump into a file. It is called with the database's lock
@@ -189,22 +156,32 @@ func (s *Server) ServeFile(name, path string) error {
 	return nil
 }
 
-// sign makes a URL in the form of R2's presigned ones.
+// sign makes a URL under which a dump can be had.
 func (s *Server) sign(name string, file *dumpFile, now time.Time) string {
-	var secret [32]byte
-	_, _ = rand.Read(secret[:]) // never fails: see crypto/rand
-	file.signature = hex.EncodeToString(secret[:])
+	file.signature = newSignature()
 	file.expiresAt = now.Add(s.opts.URLLifetime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dumps[name] = file
+	return s.presigned(bucketPath+name, file.signature, now)
+}
+
+func newSignature() string {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // never fails: see crypto/rand
+	return hex.EncodeToString(secret[:])
+}
+
+// presigned makes a URL in the form of R2's. It is called with the server's
+// lock held.
+func (s *Server) presigned(path, signature string, now time.Time) string {
 	query := url.Values{
 		"X-Amz-Algorithm":     {"AWS4-HMAC-SHA256"},
 		"X-Amz-Credential":    {"sandbox/" + now.UTC().Format("20060102") + "/auto/s3/aws4_request"},
 		"X-Amz-Date":          {now.UTC().Format("20060102T150405Z")},
 		"X-Amz-Expires":       {fmt.Sprint(seconds(s.opts.URLLifetime))},
 		"X-Amz-SignedHeaders": {"host"},
-		"X-Amz-Signature":     {file.signature},
+		"X-Amz-Signature":     {signature},
 	}
-	return s.filesURL + bucketPath + name + "?" + query.Encode()
+	return s.filesURL + path + "?" + query.Encode()
 }

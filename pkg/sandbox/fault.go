@@ -13,8 +13,8 @@ import (
 // FaultKind is what goes wrong with a call.
 type FaultKind string
 
-// The kinds. Those of the API's calls come first, those of downloads last;
-// FaultReset and FaultStall are for both.
+// The kinds. Those of the API's calls come first, those of downloads and
+// uploads last; FaultReset and FaultStall are for both.
 const (
 	// FaultStatus answers with Status, Code and Message in the envelope.
 	FaultStatus FaultKind = "status"
@@ -22,20 +22,23 @@ const (
 	FaultHTML FaultKind = "html"
 	// FaultChallenge answers with a challenge page of Cloudflare's.
 	FaultChallenge FaultKind = "challenge"
-	// FaultInner answers an export with a success that holds a failure.
+	// FaultInner answers an export or import, of which nothing is done, with a
+	// success that holds a failure.
 	FaultInner FaultKind = "inner"
 	// FaultFlat tells the signed URL one level higher than usual.
 	FaultFlat FaultKind = "flat"
-	// FaultLost does what was asked for, and the answer is lost.
+	// FaultLost does what was asked for, and the answer is lost. It is for
+	// uploads as well.
 	FaultLost FaultKind = "lost"
 	// FaultReset cuts the connection before anything is done.
 	FaultReset FaultKind = "reset"
 	// FaultStall never answers.
 	FaultStall FaultKind = "stall"
-	// FaultCut ends a body after Bytes, short of its length.
+	// FaultCut ends a body after Bytes, short of its length. An upload is cut
+	// when so many bytes of it were read, and leaves nothing.
 	FaultCut FaultKind = "cut"
 	// FaultShort tells a length that is Bytes less than the dump's and ends
-	// there, as if that were all.
+	// there, as if that were all. An upload loses its last Bytes.
 	FaultShort FaultKind = "short"
 	// FaultEmpty answers with an empty body.
 	FaultEmpty FaultKind = "empty"
@@ -50,7 +53,8 @@ const (
 // Fault is an order for calls to come.
 type Fault struct {
 	// Call is "list", "get", "create", "delete", "query", "raw", "export"
-	// (its start and its polls), "bookmark", "verify", "download", or "*".
+	// or "import" (their starts and their polls), "bookmark", "restore",
+	// "verify", "download", "upload", or "*".
 	Call string
 	// Database limits the order to one database; empty means any.
 	Database string

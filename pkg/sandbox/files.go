@@ -16,6 +16,10 @@ const bucketPath = "/d1-sqlio-outgoing-prod/"
 // does not beside a signature in the query.
 func (s *Server) Files() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isUpload(r) {
+			s.receive(w, r)
+			return
+		}
 		name, file := s.dumpOf(r.URL.Path)
 		s.note(Call{Name: "download", Database: name, Authorized: r.Header.Get("Authorization") != ""})
 		if f := s.takeFault("download", name); f != nil && f.download(w, r, file) {
@@ -46,13 +50,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, file *dumpFile) {
 		refuseXML(w, http.StatusBadRequest, "InvalidArgument", "Only one auth mechanism allowed")
 	case file == nil:
 		refuseXML(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
-	case subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("X-Amz-Signature")), []byte(file.signature)) != 1:
+	case !sameSignature(r, file.signature):
 		refuseXML(w, http.StatusForbidden, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.")
 	case s.opts.Now().After(file.expiresAt):
 		refuseXML(w, http.StatusForbidden, "ExpiredRequest", "Request has expired")
 	default:
 		serveDump(w, r, file)
 	}
+}
+
+func sameSignature(r *http.Request, wanted string) bool {
+	return subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("X-Amz-Signature")), []byte(wanted)) == 1
 }
 
 // serveDump serves the file with its ETag; http.ServeContent keeps the rules of

@@ -1,14 +1,16 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
-	"time"
 
 	"modernc.org/sqlite"
 )
@@ -63,26 +65,40 @@ func (x *exchange) run(as shape) (any, error) {
 	}
 	x.db.lock.Lock()
 	defer x.db.lock.Unlock()
-	if err := x.db.busy(x.s.opts.Now(), x.s.opts.PollTimeout); err != nil {
+	now := x.s.opts.Now()
+	if err := x.s.busy(x.db, now); err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(statements, mayWrite) {
+		if err := x.db.keep(x.s.opts.History); err != nil {
+			return nil, err
+		}
+	}
 	var results []any
+	writes := uint64(0)
 	ctx := x.r.Context()
 	err = x.db.inTransaction(ctx, func() error {
 		for _, st := range statements {
-			result, err := x.db.execute(ctx, st, as, x.readOnly)
+			result, wrote, err := x.db.execute(ctx, st, as, x.readOnly)
 			if err != nil {
 				return err
 			}
 			results = append(results, result)
+			writes += wrote
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, sqlError(d1Text(err))
 	}
+	x.s.advance(x.db, writes, now)
 	return results, nil
 }
+
+var onlyReads = regexp.MustCompile(`(?is)^\s*(select|values|explain)\b`)
+
+// mayWrite is on the safe side: a statement may write that is not known not to.
+func mayWrite(st statement) bool { return !onlyReads.MatchString(st.sql) }
 
 // statements reads the body: one text that may hold several statements, or a
 // batch.
@@ -152,28 +168,35 @@ func (b statementBody) parameters() ([]any, error) {
 
 var reads = regexp.MustCompile(`(?is)^\s*(select|with|values|pragma|explain)\b`)
 
-// execute runs one statement under D1's rules.
-func (d *database) execute(ctx context.Context, st statement, as shape, readOnly bool) (any, error) {
+var errReadOnly = errors.New("attempt to write a readonly database: SQLITE_READONLY")
+
+// execute runs one statement under D1's rules, and says how many writes it is:
+// one or none.
+func (d *database) execute(ctx context.Context, st statement, as shape, readOnly bool) (result any, wrote uint64, err error) {
 	if readOnly && !reads.MatchString(st.sql) {
-		return nil, errors.New("attempt to write a readonly database: SQLITE_READONLY")
+		return nil, 0, errReadOnly
 	}
 	if len(st.sql) > maxStatementBytes {
-		return nil, errors.New("statement too long: SQLITE_TOOBIG")
+		return nil, 0, errTooLong
 	}
 	before, err := d.changes(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	columns, rows, err := d.rows(ctx, st)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	after, err := d.changes(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	if readOnly && after != before {
+		// WITH can stand before a DELETE.
+		return nil, 0, errReadOnly
 	}
 	if after != before || !reads.MatchString(st.sql) {
-		d.writes++
+		wrote = 1
 	}
 	return map[string]any{
 		"success": true,
@@ -183,7 +206,7 @@ func (d *database) execute(ctx context.Context, st statement, as shape, readOnly
 			"changed_db": after != before, "size_after": 8192, "rows_read": len(rows), "rows_written": after - before,
 			"timings": map[string]any{"sql_duration_ms": 0.1},
 		},
-	}, nil
+	}, wrote, nil
 }
 
 // changes counts all rows changed so far on the bound connection.
@@ -282,10 +305,13 @@ func codeNames() map[int]string {
 	}
 }
 
-// details is what GET tells of a database beside its listing.
+// details is what GET tells of a database beside its listing. Of one that is
+// imported it is what there was before. It is called with the database's lock
+// held.
 func (d *database) details(ctx context.Context) (map[string]any, error) {
-	d.lock.Lock()
-	defer d.lock.Unlock()
+	if d.task != nil && d.task.load != nil {
+		return maps.Clone(d.task.load.before), nil
+	}
 	var pages, pageSize, tables int64
 	if err := d.free.QueryRowContext(ctx, `SELECT
 		(SELECT page_count FROM pragma_page_count), (SELECT page_size FROM pragma_page_size),
@@ -295,18 +321,7 @@ func (d *database) details(ctx context.Context) (map[string]any, error) {
 	}
 	told := d.listed()
 	told["num_tables"], told["file_size"] = tables, pages*pageSize
-	told["running_in_region"] = "WEUR"
+	told["running_in_region"] = cmp.Or(strings.ToUpper(d.region), "WEUR")
 	told["read_replication"] = map[string]string{"mode": "disabled"}
 	return told, nil
-}
-
-// busy says whether the database serves queries: not while it is exported
-// (https://developers.cloudflare.com/d1/best-practices/import-export-data/).
-// It is called with the database's lock held.
-func (d *database) busy(now time.Time, pollTimeout time.Duration) error {
-	d.expire(now, pollTimeout)
-	if d.task != nil || now.Before(d.blockedTill) {
-		return sqlError("D1_ERROR: Currently processing a long-running export.")
-	}
-	return nil
 }

@@ -124,6 +124,7 @@ func TestWhatIsWrongIsRefusedWithItsCode(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
 	id := b.seed("app", "CREATE TABLE t(v)")
+	etag := strings.Repeat("0", 32)
 	long := `{"sql":"SELECT '` + strings.Repeat("x", 100_000) + `'"}`
 	cases := []struct {
 		name, token, method, path, body string
@@ -134,7 +135,23 @@ func TestWhatIsWrongIsRefusedWithItsCode(t *testing.T) {
 		{"another account", token, "GET", "accounts/other/d1/database", "", 403, 7403},
 		{"no route", token, "GET", "accounts/" + account + "/r2/buckets", "", 404, 7003},
 		{"no such call", token, "PUT", "/" + id, "{}", 404, 7003},
-		{"import comes later", token, "POST", "/" + id + "/import", "{}", 404, 7003},
+		{"an import without action", token, "POST", "/" + id + "/import", "{}", 400, 7400},
+		{"an import without etag", token, "POST", "/" + id + "/import", `{"action":"init"}`, 400, 7400},
+		{"an ingestion of nothing", token, "POST", "/" + id + "/import", `{"action":"ingest","etag":"` + etag + `"}`, 400, 7400},
+		{"a poll without bookmark", token, "POST", "/" + id + "/import", `{"action":"poll"}`, 400, 7400},
+		{"a restore to nowhere", token, "POST", "/" + id + "/time_travel/restore", "", 400, 7400},
+		{"a restore to two places", token, "POST", "/" + id + "/time_travel/restore?bookmark=a&timestamp=b", "", 400, 7400},
+		{"a restore to no bookmark", token, "POST", "/" + id + "/time_travel/restore?bookmark=a", "", 400, 7400},
+		{"a restore by GET", token, "GET", "/" + id + "/time_travel/restore?bookmark=a", "", 404, 7003},
+		{"a deletion by name", token, "DELETE", "/app", "", 404, 7404},
+		{"a place that is none", token, "POST", "", `{"name":"x","primary_location_hint":"moon"}`, 400, 7400},
+		{"a jurisdiction that is none", token, "POST", "", `{"name":"x","jurisdiction":"moon"}`, 400, 7400},
+		{"replication that is none", token, "POST", "", `{"name":"x","read_replication":{"mode":"on"}}`, 400, 7400},
+		{"a creation with a reading token", "read-only", "POST", "", `{"name":"x"}`, 403, 10000},
+		{"a deletion with a reading token", "read-only", "DELETE", "/" + id, "", 403, 10000},
+		{"an import with a reading token", "read-only", "POST", "/" + id + "/import", `{"action":"init","etag":"` + etag + `"}`, 403, 10000},
+		{"a restore with a reading token", "read-only", "POST", "/" + id + "/time_travel/restore?bookmark=a", "", 403, 10000},
+		{"a hidden write with a reading token", "read-only", "POST", "/" + id + "/query", `{"sql":"WITH x AS (SELECT 1) INSERT INTO t SELECT 1"}`, 400, 7500},
 		{"no such database", token, "GET", "/nosuch", "", 404, 7404},
 		{"a name where an id is wanted", token, "POST", "/app/query", `{"sql":"SELECT 1"}`, 404, 7404},
 		{"a page too small", token, "GET", "?per_page=9", "", 400, 7400},

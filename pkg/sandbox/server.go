@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ type Options struct {
 	// AccountID is the one account there is. Token may do everything in it.
 	// Required.
 	AccountID, Token string
-	// ReadToken, if set, may read but neither write nor export.
+	// ReadToken, if set, may read but neither write, export, import nor restore.
 	ReadToken string
 	// Now is the clock. Required.
 	Now func() time.Time
@@ -40,13 +41,38 @@ type Options struct {
 	// Cloudflare's 1,200 in 5 minutes, and less than 0 no limit.
 	RateLimit  int
 	RateWindow time.Duration
-	// PollTimeout is how long an export lives without being polled; 0 means
-	// 30 s.
+	// MaxDatabases is how many databases the account may have; 0 means 50,000.
+	MaxDatabases int
+	// PollTimeout is how long an export or import lives without being polled; 0
+	// means 30 s.
 	PollTimeout time.Duration
 	// ExportPolls is how often an export answers "active" before it is
 	// complete: 0 means that the first poll finds it complete, and less than 0
 	// that its start does.
 	ExportPolls int
+	// ImportPolls is the same for an import.
+	ImportPolls int
+	// ImportPart is how many statements an import runs at its start and at each
+	// poll; 0 means all that there are.
+	ImportPart int
+	// ImportLimit is how many statements an import bears: the next one resets
+	// the engine, with ImportLimitError (a text of D1's if empty), and the
+	// database is as before. 0 means any number.
+	ImportLimit      int
+	ImportLimitError string
+	// ImportFailure is how the failure of an import is told.
+	ImportFailure FailureForm
+	// Abandoned is what becomes of an import that nobody polls.
+	Abandoned AbandonedImport
+	// History is how many states of a database are kept for a time-travel
+	// restore beside the current one; 0 means 32, and less than 0 none. A
+	// large state that no bookmark was told of is not kept.
+	History int
+	// Retention is how far back in time one can travel; 0 means 30 days.
+	Retention time.Duration
+	// RestoreLimit is how many restores a database may have in 10 minutes; 0
+	// means 10, and less than 0 no limit.
+	RestoreLimit int
 	// URLLifetime is how long signed URLs live; 0 means an hour.
 	URLLifetime time.Duration
 	// BookmarkMoves says when bookmarks move; empty means BookmarkOnWrite.
@@ -69,6 +95,7 @@ type Server struct {
 	faults    []*Fault
 	journal   []Call
 	dumps     map[string]*dumpFile
+	uploads   map[string]*upload
 	serial    uint64
 }
 
@@ -78,37 +105,41 @@ func New(opts Options) (*Server, error) {
 	if opts.Dir == "" || opts.AccountID == "" || opts.Token == "" || opts.Now == nil {
 		return nil, errors.New("sandbox: folder, account, token and clock are required")
 	}
-	if opts.RateLimit == 0 {
-		opts.RateLimit = 1200
-	}
-	if opts.RateWindow == 0 {
-		opts.RateWindow = 5 * time.Minute
-	}
-	if opts.PollTimeout == 0 {
-		opts.PollTimeout = 30 * time.Second
-	}
-	if opts.URLLifetime == 0 {
-		opts.URLLifetime = time.Hour
-	}
+	opts.setDefaults()
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	return &Server{
-		opts:  opts,
-		rates: newRates(opts.RateLimit, opts.RateWindow, opts.Now),
-		dumps: map[string]*dumpFile{},
+		opts:    opts,
+		rates:   newRates(opts.RateLimit, opts.RateWindow, opts.Now),
+		dumps:   map[string]*dumpFile{},
+		uploads: map[string]*upload{},
 	}, nil
+}
+
+// setDefaults puts Cloudflare's values in the place of zeros.
+func (o *Options) setDefaults() {
+	o.RateLimit = cmp.Or(o.RateLimit, 1200)
+	o.RateWindow = cmp.Or(o.RateWindow, 5*time.Minute)
+	o.MaxDatabases = cmp.Or(o.MaxDatabases, 50_000)
+	o.PollTimeout = cmp.Or(o.PollTimeout, 30*time.Second)
+	o.History = cmp.Or(o.History, 32)
+	o.Retention = cmp.Or(o.Retention, 30*24*time.Hour)
+	o.RestoreLimit = cmp.Or(o.RestoreLimit, 10)
+	o.URLLifetime = cmp.Or(o.URLLifetime, time.Hour)
 }
 
 // Close closes the databases. Their files stay.
 func (s *Server) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	databases := s.databases
+	s.databases = nil
+	s.mu.Unlock()
+	// A call may hold a database's lock and want the server's.
 	var errs []error
-	for _, d := range s.databases {
+	for _, d := range databases {
 		errs = append(errs, d.close())
 	}
-	s.databases = nil
 	return errors.Join(errs...)
 }
 
@@ -126,28 +157,65 @@ func (s *Server) Seed(ctx context.Context, name string, statements ...string) (s
 	if err != nil {
 		return "", err
 	}
-	d.lock.Lock()
-	defer d.lock.Unlock()
-	for _, statement := range statements {
-		if _, err := d.free.ExecContext(ctx, statement); err != nil {
-			return "", fmt.Errorf("sandbox: seed %s: %w", name, err)
-		}
-		d.writes++
+	if err := s.seed(ctx, d, statements); err != nil {
+		return "", fmt.Errorf("sandbox: seed %s: %w", name, err)
 	}
 	return d.id, nil
 }
 
+func (s *Server) seed(ctx context.Context, d *database, statements []string) error {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	now := s.opts.Now()
+	if err := s.untouched(d, now); err != nil {
+		return err
+	}
+	if err := d.keep(s.opts.History); err != nil {
+		return err
+	}
+	writes := uint64(0)
+	defer func() { s.advance(d, writes, now) }()
+	for _, statement := range statements {
+		if _, err := d.free.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+		writes++
+	}
+	return nil
+}
+
+// untouched refuses to look into a database that an import has half changed.
+func (s *Server) untouched(d *database, now time.Time) error {
+	if err := s.settle(d, now); err != nil {
+		return err
+	}
+	if d.task != nil && d.task.load != nil {
+		return errors.New("an import is running")
+	}
+	return nil
+}
+
 // Drop removes a database from the account. Its file stays.
 func (s *Server) Drop(name string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.databases, func(d *database) bool { return d.name == name })
-	if i < 0 {
+	d := s.find(name, true)
+	if d == nil || !s.take(d) {
 		return fmt.Errorf("sandbox: there is no database %s", name)
 	}
-	dropped := s.databases[i]
+	return d.close()
+}
+
+// take takes a database out of the account, with what was uploaded for it, and
+// says whether it was in there.
+func (s *Server) take(d *database) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.databases, d)
+	if i < 0 {
+		return false
+	}
 	s.databases = slices.Delete(s.databases, i, i+1)
-	return dropped.close()
+	s.forgetUploads(d)
+	return true
 }
 
 func (s *Server) findOrAdd(ctx context.Context, name string) (*database, error) {
@@ -156,17 +224,19 @@ func (s *Server) findOrAdd(ctx context.Context, name string) (*database, error) 
 	if i := slices.IndexFunc(s.databases, func(d *database) bool { return d.name == name }); i >= 0 {
 		return s.databases[i], nil
 	}
-	return s.add(ctx, name, "")
+	return s.add(ctx, createBody{Name: name})
 }
 
 // add makes a database. It is called with the lock held.
-func (s *Server) add(ctx context.Context, name, jurisdiction string) (*database, error) {
+func (s *Server) add(ctx context.Context, wanted createBody) (*database, error) {
 	s.serial++
-	d, err := openDatabase(ctx, s.opts.Dir, databaseID(s.serial), name)
+	d, err := openDatabase(ctx, s.opts.Dir, databaseID(s.serial), wanted.Name)
 	if err != nil {
 		return nil, err
 	}
-	d.jurisdiction, d.createdAt = jurisdiction, s.opts.Now().UTC()
+	d.jurisdiction, d.region = wanted.Jurisdiction, wanted.Hint
+	d.createdAt = s.opts.Now().UTC()
+	d.since = d.createdAt
 	s.databases = append(s.databases, d)
 	return d, nil
 }
