@@ -73,7 +73,7 @@ func (i *installation) host(out, errs io.Writer) host {
 	at, begun := i.at, i.begun
 	return host{
 		in: strings.NewReader(""), out: out, err: errs,
-		outTerminal: i.terminal, errTerminal: i.terminal,
+		inTerminal: i.terminal, outTerminal: i.terminal, errTerminal: i.terminal,
 		lookupEnv: func(name string) (string, bool) { v, ok := i.env[name]; return v, ok },
 		environ:   func() []string { return nil },
 		home:      i.dir, name: "test-host", pid: os.Getpid(), network: i.network, wrapStore: i.wrapStore, alive: i.alive,

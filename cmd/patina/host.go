@@ -15,13 +15,14 @@ type host struct {
 	in  io.Reader
 	out io.Writer
 	err io.Writer
-	// outTerminal and errTerminal say whether a person watches.
-	outTerminal, errTerminal bool
-	lookupEnv                func(string) (string, bool)
-	environ                  func() []string
-	home                     string
-	name                     string
-	pid                      int
+	// inTerminal says whether a person can be asked; outTerminal and errTerminal
+	// whether one watches.
+	inTerminal, outTerminal, errTerminal bool
+	lookupEnv                            func(string) (string, bool)
+	environ                              func() []string
+	home                                 string
+	name                                 string
+	pid                                  int
 	// alive says whether a process of this machine runs; nil takes all for
 	// running.
 	alive    func(pid int) bool

@@ -68,6 +68,7 @@ func process() host {
 	home, _ := os.UserHomeDir() // empty where there is none: see config
 	return host{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		inTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
 		outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		errTerminal: term.IsTerminal(int(os.Stderr.Fd())),
 		lookupEnv:   os.LookupEnv,

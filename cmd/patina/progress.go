@@ -17,6 +17,7 @@ import (
 // the names under way. Away from a terminal it shows nothing.
 type progress struct {
 	mu  sync.Mutex
+	out io.Writer
 	bar *progressbar.ProgressBar
 	// bytes is what was read of each database in its present try.
 	bytes   map[string]int64
@@ -27,11 +28,11 @@ type progress struct {
 }
 
 func (a *app) newProgress() *progress {
-	p := &progress{bytes: map[string]int64{}}
+	p := &progress{out: a.host.err, bytes: map[string]int64{}}
 	if !a.host.errTerminal || a.global.quiet || a.json() {
 		return p
 	}
-	p.bar = newBar(a.host.err)
+	p.bar = newBar(p.out)
 	return p
 }
 
@@ -88,6 +89,16 @@ func (p *progress) draw() {
 	}
 	p.bar.Describe(text)
 	_ = p.bar.Set64(total)
+}
+
+// pause takes the line away while somebody is asked something.
+func (p *progress) pause() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		_ = p.bar.Finish()
+		p.bar = newBar(p.out)
+	}
 }
 
 // stop takes the line away.

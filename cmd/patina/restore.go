@@ -7,13 +7,16 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/dump/plan"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
 )
 
 // restoreOptions are the flags of "patina restore".
@@ -21,8 +24,10 @@ type restoreOptions struct {
 	to       string
 	jobID    string
 	identity string
-	replace  bool
-	dryRun   bool
+	yes      bool
+	// request is what is asked of D1; Replace and DryRun are of use for files
+	// too.
+	request engine.RestoreRequest
 }
 
 func newRestoreCmd(a *app) *cobra.Command {
@@ -37,12 +42,22 @@ before anything is touched.
 
 TARGET is one of
 
+  d1:NAME      a D1 database, which is created in the jurisdiction of the original
+               unless it is there and empty; with --replace one that is not empty
   sql:FILE     SQL that wrangler d1 execute --file and sqlite3 load, in an order
                that loads, with rows that are too long for D1 taken apart; - is
                stdout
 
-What does not come back exactly as the dump has it is told.`,
-		Example: `  patina restore latest groveauth --to sql:groveauth.sql
+With --replace a backup of what is there is taken first, the Time Travel bookmark
+is put on record, what will be lost is shown, and the name of the database must be
+typed, or --yes given. A restore that fails takes the database back to what it
+was. "patina undo" takes one back that succeeded.
+
+After a restore tables, rows and objects are held against the backup. What does
+not come back exactly as the dump has it is told.`,
+		Example: `  patina restore latest groveauth --to d1:groveauth-restored
+  patina restore 2024-12-08 groveauth --to d1:groveauth --replace
+  patina restore latest groveauth --to sql:groveauth.sql
   patina restore 2024-12-08 groveauth --to sql:- | sqlite3 groveauth.db`,
 		GroupID:           groupDaily,
 		Args:              exactly("DATE", "DB"),
@@ -55,10 +70,20 @@ What does not come back exactly as the dump has it is told.`,
 	flags.StringVar(&opts.to, "to", "", "where to: `TARGET` as above")
 	flags.StringVar(&opts.identity, "identity", "", "open an encrypted dump with the private key in `FILE` (age or SSH)")
 	flags.StringVar(&opts.jobID, "job", "", "the backup of this job `ID`, good or not")
-	flags.BoolVar(&opts.replace, "replace", false, "replace what is there")
-	flags.BoolVar(&opts.dryRun, "dry-run", false, "fetch and check the backup, say what would be done, and do nothing")
-	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions(
-		[]string{"sql:\tSQL that wrangler and sqlite3 load"}, cobra.ShellCompDirectiveNoSpace|cobra.ShellCompDirectiveNoFileComp))
+	req := &opts.request
+	flags.BoolVar(&req.Replace, "replace", false, "replace what is there")
+	flags.BoolVar(&req.Create, "create", false, "refuse a D1 database that exists")
+	flags.StringVar(&req.Location, "location", "", "where a new D1 database should be: `PLACE` such as weur (default: that of the original)")
+	flags.BoolVar(&opts.yes, "yes", false, "do not ask before replacing")
+	flags.BoolVar(&req.NoSafetyBackup, "no-safety-backup", false, "replace without a backup of what is there, with the bookmark alone")
+	flags.BoolVar(&req.AllowPartial, "allow-partial", false, "replace in several imports, between which the database holds a part")
+	flags.StringVar(&req.Reason, "reason", "", "`TEXT` that it is remembered with")
+	flags.BoolVarP(&req.DryRun, "dry-run", "n", false, "fetch and check the backup, say what would be done, and do nothing")
+	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions([]string{
+		"d1:\ta D1 database, new or empty, or with --replace",
+		"sql:\tSQL that wrangler and sqlite3 load",
+	}, cobra.ShellCompDirectiveNoSpace|cobra.ShellCompDirectiveNoFileComp))
+	fixed(cmd, "location", "wnam", "enam", "weur", "eeur", "apac", "oc")
 	return cmd
 }
 
@@ -68,21 +93,24 @@ type restoreTarget struct {
 }
 
 // The kinds of targets.
-const targetSQL = "sql"
+const (
+	targetD1  = "d1"
+	targetSQL = "sql"
+)
 
 func (t restoreTarget) String() string { return t.kind + ":" + t.name }
 
 func parseTarget(text string) (restoreTarget, error) {
 	kind, name, found := strings.Cut(text, ":")
-	if !found || name == "" || kind != targetSQL {
-		return restoreTarget{}, fault.New(fault.Usage, "patina restore --help", "--to %q: want sql:FILE", text)
+	if !found || name == "" || kind != targetSQL && kind != targetD1 {
+		return restoreTarget{}, fault.New(fault.Usage, "patina restore --help", "--to %q: want d1:NAME or sql:FILE", text)
 	}
 	return restoreTarget{kind, name}, nil
 }
 
 // folder is where temporary files lie that are as large as the target.
 func (t restoreTarget) folder() string {
-	if t.name == "-" {
+	if t.kind == targetD1 || t.name == "-" {
 		return ""
 	}
 	return filepath.Dir(t.name)
@@ -97,24 +125,35 @@ func runRestore(ctx context.Context, a *app, opts restoreOptions, dateText, data
 	if err != nil {
 		return err
 	}
-	if err := target.free(opts.replace); err != nil {
+	if err := target.free(opts.request.Replace); err != nil {
 		return err
 	}
-	result, err := withEngine(ctx, a, needs{store: true, identity: opts.identity}, func(eng *engine.Engine) (restored, error) {
-		return a.restore(ctx, eng, opts, target, func() (engine.Choice, error) {
-			return eng.Choose(ctx, date, database, opts.jobID)
-		})
-	})
+	progress := a.newProgress()
+	toD1 := target.kind == targetD1
+	eng, closeEngine, err := a.engine(ctx, needs{store: true, d1: toD1, catalog: toD1, identity: opts.identity, observer: progress})
 	if err != nil {
 		return err
 	}
-	return a.printRestore(result)
+	result, err := a.restore(ctx, eng, opts, target, progress, func() (engine.Choice, error) {
+		return eng.Choose(ctx, date, database, opts.jobID)
+	})
+	progress.stop()
+	if closeErr := closeEngine(); closeErr != nil {
+		result.d1.Warnings = append(result.d1.Warnings, closeErr)
+	}
+	if printErr := a.printRestore(result, err); printErr != nil {
+		return errors.Join(err, printErr)
+	}
+	if err == nil && result.d1.CatalogErr != nil && !result.dryRun {
+		return endWith([]fault.Kind{fault.Uncatalogued})
+	}
+	return err
 }
 
 // free refuses a file that is there and is not to be replaced, before anything
 // is fetched.
 func (t restoreTarget) free(replace bool) error {
-	if t.name == "-" {
+	if t.kind == targetD1 || t.name == "-" {
 		return nil
 	}
 	return freeFile(t.name, replace, "--replace")
@@ -127,10 +166,11 @@ type restored struct {
 	changes []plan.Change
 	dryRun  bool
 	sql     engine.SQLResult
+	d1      engine.RestoreResult
 }
 
-func (a *app) restore(ctx context.Context, eng *engine.Engine, opts restoreOptions, target restoreTarget, choose func() (engine.Choice, error)) (result restored, err error) {
-	result = restored{target: target, dryRun: opts.dryRun}
+func (a *app) restore(ctx context.Context, eng *engine.Engine, opts restoreOptions, target restoreTarget, p *progress, choose func() (engine.Choice, error)) (result restored, err error) {
+	result = restored{target: target, dryRun: opts.request.DryRun}
 	if result.choice, err = choose(); err != nil {
 		return result, err
 	}
@@ -142,26 +182,52 @@ func (a *app) restore(ctx context.Context, eng *engine.Engine, opts restoreOptio
 		return result, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	write := func(w io.Writer) (err error) {
-		result.sql, err = eng.WriteSQL(ctx, source, w)
-		return err
-	}
-	switch {
-	case opts.dryRun:
-		err = write(io.Discard)
-	case target.name == "-":
-		err = write(a.host.out)
-	default:
-		err = writeFile(target.name, opts.replace, write)
+	if target.kind == targetD1 {
+		result.d1, err = a.restoreD1(ctx, eng, opts, target, p, source)
+	} else {
+		result.sql, err = a.restoreSQL(ctx, eng, opts, target, source)
 	}
 	result.changes = source.Plan.Changes()
 	return result, err
 }
 
+func (a *app) restoreD1(ctx context.Context, eng *engine.Engine, opts restoreOptions, target restoreTarget, p *progress, source *engine.Source) (engine.RestoreResult, error) {
+	req := opts.request
+	req.Source, req.Target = source, target.name
+	ask := a.confirmation(opts.yes, p.pause)
+	req.Confirm = func(r engine.Replacement) error {
+		return ask(r, fmt.Sprintf("its %s rows are replaced by the %s of %s", humanize.Comma(r.Rows()), rows(source.Entry.Manifest), source.Entry.ID()))
+	}
+	return eng.Restore(ctx, req)
+}
+
+func (a *app) restoreSQL(ctx context.Context, eng *engine.Engine, opts restoreOptions, target restoreTarget, source *engine.Source) (result engine.SQLResult, err error) {
+	write := func(w io.Writer) (err error) {
+		result, err = eng.WriteSQL(ctx, source, w)
+		return err
+	}
+	switch {
+	case opts.request.DryRun:
+		err = write(io.Discard)
+	case target.name == "-":
+		err = write(a.host.out)
+	default:
+		err = writeFile(target.name, opts.request.Replace, write)
+	}
+	return result, err
+}
+
 // printRestore says what was brought back, and what is not as the dump has it.
-func (a *app) printRestore(r restored) error {
+func (a *app) printRestore(r restored, failure error) error {
+	if r.choice.Key == "" || failure != nil && r.target.kind != targetD1 {
+		return nil // there is nothing to tell but the error
+	}
 	if a.json() && r.target.name != "-" {
 		return writeJSON(a.host.out, restoreDocument(r))
+	}
+	a.printWarnings(r.d1.Warnings)
+	if failure != nil {
+		return nil
 	}
 	m := r.choice.Manifest
 	a.say(fmt.Sprintf("%s of %s (job %s): %s, %s rows, SHA-256 verified",
@@ -169,15 +235,60 @@ func (a *app) printRestore(r restored) error {
 	for _, c := range r.changes {
 		a.say("not as in the dump: " + changeText(c))
 	}
-	verb := "written to"
-	if r.dryRun {
-		verb = "would be written to"
+	if r.target.kind == targetD1 {
+		a.sayD1(r)
+	} else {
+		a.say(fmt.Sprintf("%s in %d statements %s %s", size(r.sql.Bytes), r.sql.Statements, would(r.dryRun, "written to"), r.target.name))
 	}
-	a.say(fmt.Sprintf("%s in %d statements %s %s", size(r.sql.Bytes), r.sql.Statements, verb, r.target.name))
 	for _, other := range r.choice.Others {
 		a.say(otherOfDay(other))
 	}
 	return nil
+}
+
+// would puts what is only planned into words.
+func would(dryRun bool, done string) string {
+	if dryRun {
+		return "would be " + done
+	}
+	return done
+}
+
+// sayD1 says what became of a D1 database, and what is left to do.
+func (a *app) sayD1(r restored) {
+	d := r.d1
+	if r.dryRun {
+		if len(d.Replaced.Tables) > 0 {
+			printReplacement(a.host.err, d.Replaced, fmt.Sprintf("its %s rows would be lost", humanize.Comma(d.Replaced.Rows())))
+		}
+		a.say("would be restored into " + targetText(d))
+		return
+	}
+	a.say(fmt.Sprintf("restored into %s in %s: %d statements in %d imports, during %s of which it answered nobody",
+		targetText(d), duration(d.EndedAt.Sub(d.StartedAt)), d.Statements, d.Pieces, duration(d.Unavailable)))
+	a.say("tables, rows and objects are those of the backup")
+	if d.Created {
+		a.say(fmt.Sprintf("to use it, set in wrangler's configuration: database_name = %q, database_id = %q", d.Target.Name, d.Target.ID))
+	}
+	a.say("to take it back: patina undo " + d.Job.ID)
+	if d.CatalogErr != nil {
+		a.explain("it is recorded in the bucket, but the catalogue was not written", d.CatalogErr)
+	}
+}
+
+// targetText names the D1 database.
+func targetText(d engine.RestoreResult) string {
+	text := d.Target.Name
+	if d.Created {
+		text = "the new database " + text
+	}
+	if d.Target.ID != "" {
+		text += " (" + d.Target.ID + ")"
+	}
+	if d.Target.Jurisdiction != "" {
+		text += " in the jurisdiction " + d.Target.Jurisdiction
+	}
+	return text
 }
 
 // changeText says in words what does not come back as the dump has it.
@@ -218,6 +329,28 @@ type restoreJSON struct {
 	Changes    []changeJSON `json:"changes"`
 	Bytes      int64        `json:"bytes"`
 	Statements int          `json:"statements"`
+	D1         *d1JSON      `json:"d1,omitempty"`
+}
+
+// d1JSON is what became of a D1 database.
+type d1JSON struct {
+	JobID    string              `json:"jobId"`
+	Database backup.Database     `json:"database"`
+	Created  bool                `json:"created"`
+	State    engine.RestoreState `json:"state"`
+	// Replaced is what it held before.
+	Replaced     []backup.Table  `json:"replaced"`
+	SafetyBackup manifest.Safety `json:"safetyBackup,omitzero"`
+	// PreviousBookmark is the way back.
+	PreviousBookmark   string    `json:"previousBookmark,omitempty"`
+	Bookmark           string    `json:"bookmark,omitempty"`
+	Imports            int       `json:"imports"`
+	UnavailableSeconds float64   `json:"unavailableSeconds"`
+	Compared           bool      `json:"compared"`
+	Differences        []string  `json:"differences"`
+	StartedAt          time.Time `json:"startedAt"`
+	EndedAt            time.Time `json:"endedAt"`
+	Warnings           []string  `json:"warnings"`
 }
 
 // changeJSON is something that does not come back as the dump has it.
@@ -232,10 +365,23 @@ func restoreDocument(r restored) restoreJSON {
 	doc := restoreJSON{
 		Target: r.target.String(), DryRun: r.dryRun,
 		Backup: entryDocument(r.choice.Entry), Others: entryDocuments(r.choice.Others),
-		Changes: []changeJSON{}, Bytes: r.sql.Bytes, Statements: r.sql.Statements,
+		Changes: []changeJSON{}, Bytes: r.sql.Bytes + r.d1.Bytes, Statements: r.sql.Statements + r.d1.Statements,
 	}
 	for _, c := range r.changes {
 		doc.Changes = append(doc.Changes, changeJSON{c.Code, c.Name, c.Count, changeText(c)})
 	}
+	if r.target.kind == targetD1 {
+		doc.D1 = d1Document(r.d1)
+	}
 	return doc
+}
+
+func d1Document(d engine.RestoreResult) *d1JSON {
+	return &d1JSON{
+		JobID: d.Job.ID, Database: d.Target, Created: d.Created, State: d.State,
+		Replaced: append([]backup.Table{}, d.Replaced.Tables...), SafetyBackup: d.Replaced.SafetyBackup,
+		PreviousBookmark: d.Bookmark, Bookmark: d.After, Imports: d.Pieces, UnavailableSeconds: d.Unavailable.Seconds(),
+		Compared: d.Compared, Differences: append([]string{}, d.Differences...),
+		StartedAt: d.StartedAt, EndedAt: d.EndedAt, Warnings: oneLines(d.Warnings),
+	}
 }

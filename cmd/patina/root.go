@@ -22,6 +22,7 @@ type globalOptions struct {
 	verbose   bool
 	logFormat string
 	noColor   bool
+	noInput   bool
 }
 
 // run is the whole program: it returns the exit status.
@@ -65,7 +66,7 @@ Try it on this machine, without an account:  patina demo`,
 	cmd.SetHelpCommandGroupID(groupSetup)
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	for _, sub := range []*cobra.Command{
-		newBackupCmd(a), newArchiveCmd(a), newPruneCmd(a), newListCmd(a), newDownloadCmd(a), newRestoreCmd(a), newVerifyCmd(a), newPinCmd(a), newUnpinCmd(a), newAcceptCmd(a), newForgetCmd(a), newStatusCmd(a), newInfoCmd(a),
+		newBackupCmd(a), newArchiveCmd(a), newPruneCmd(a), newListCmd(a), newDownloadCmd(a), newRestoreCmd(a), newRewindCmd(a), newUndoCmd(a), newVerifyCmd(a), newPinCmd(a), newUnpinCmd(a), newAcceptCmd(a), newForgetCmd(a), newStatusCmd(a), newInfoCmd(a),
 		newConfigCmd(a), newCatalogCmd(a), newCompletionCmd(a), newVersionCmd(a),
 		newDemoCmd(a), newSandboxCmd(a),
 	} {
@@ -130,6 +131,7 @@ func bindGlobals(flags *pflag.FlagSet, g *globalOptions) {
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "print errors only")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "log what is done, on stderr")
 	flags.StringVar(&g.logFormat, "log-format", "text", "what logs look like: text or json")
+	flags.BoolVar(&g.noInput, "no-input", false, "never ask: what needs a yes is refused without --yes")
 	flags.BoolVar(&g.noColor, "no-color", false, "no colours (also: NO_COLOR)")
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func scriptedPatina() {
 		h.newRunID = func() backup.RunID { return backup.RunID(id) }
 	}
 	if os.Getenv("PATINA_TEST_TERMINAL") != "" {
-		h.outTerminal, h.errTerminal = true, true
+		h.inTerminal, h.outTerminal, h.errTerminal = true, true, true
 	}
 	if name := os.Getenv(hostVariable); name != "" {
 		h.name = name
@@ -111,6 +112,8 @@ func TestScripts(t *testing.T) {
 
 type (
 	sandboxKey struct{}
+	// clockKey is the key of the sandbox's clock.
+	clockKey struct{}
 	// idsKey is the key of the databases' ids by name.
 	idsKey struct{}
 )
@@ -118,8 +121,10 @@ type (
 // setUp gives a script a sandbox of its own with two small databases.
 func setUp(env *testscript.Env, outputs string) error {
 	ctx, cancel := context.WithCancel(context.Background())
+	clock := &sandboxClock{}
+	env.Values[clockKey{}] = clock
 	server, err := sandbox.New(sandbox.Options{
-		Dir: filepath.Join(env.WorkDir, ".d1"), AccountID: scriptAccount, Token: scriptToken, Now: time.Now,
+		Dir: filepath.Join(env.WorkDir, ".d1"), AccountID: scriptAccount, Token: scriptToken, Now: clock.now,
 	})
 	if err != nil {
 		cancel()
@@ -161,6 +166,11 @@ func setUp(env *testscript.Env, outputs string) error {
 	return nil
 }
 
+// sandboxClock is the sandbox's clock, which a script may set.
+type sandboxClock struct{ ahead atomic.Int64 }
+
+func (c *sandboxClock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
 func sandboxOf(ts *testscript.TestScript) *sandbox.Server {
 	return ts.Value(sandboxKey{}).(*sandbox.Server)
 }
@@ -190,10 +200,11 @@ func cmdExit(ts *testscript.TestScript, neg bool, args []string) {
 //	sandbox seed NAME STATEMENT...
 //	sandbox dump NAME FILE
 //	sandbox exports N          exactly N exports were started so far
+//	sandbox clock TIME         what its clock says from now on, going on
 //	sandbox fault CALL KIND [DB] [TIMES]
 func cmdSandbox(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: sandbox seed|dump|drop|exports|fault ...")
+		ts.Fatalf("usage: sandbox seed|dump|drop|exports|clock|fault ...")
 	}
 	server, ctx := sandboxOf(ts), context.Background()
 	switch args[0] {
@@ -210,6 +221,10 @@ func cmdSandbox(ts *testscript.TestScript, neg bool, args []string) {
 		if got := fmt.Sprint(countExports(server)); got != args[1] {
 			ts.Fatalf("%s exports were started, want %s", got, args[1])
 		}
+	case "clock":
+		at, err := time.Parse(time.RFC3339, args[1])
+		ts.Check(err)
+		ts.Value(clockKey{}).(*sandboxClock).ahead.Store(int64(time.Until(at)))
 	case "fault":
 		addFault(ts, server, args[1:])
 	default:

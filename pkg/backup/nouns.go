@@ -114,6 +114,8 @@ const (
 	adoptionWord     = "adopt"
 	verificationWord = "verify"
 	pruningWord      = "prune"
+	restoringWord    = "restore"
+	rewindingWord    = "rewind"
 )
 
 // NewJob is a job of its own, begun at the given time by the given run.
@@ -145,6 +147,18 @@ func PruneJob(trigger Trigger, reason string, at time.Time, run RunID) Job {
 	return ownJob(pruningWord, trigger, reason, at, run)
 }
 
+// RestoreJob is the job of bringing a backup back, begun at the given time by the
+// given run.
+func RestoreJob(reason string, at time.Time, run RunID) Job {
+	return ownJob(restoringWord, TriggerManual, reason, at, run)
+}
+
+// RewindJob is the job of taking a database back in time, begun at the given time
+// by the given run.
+func RewindJob(reason string, at time.Time, run RunID) Job {
+	return ownJob(rewindingWord, TriggerManual, reason, at, run)
+}
+
 // ownJob is a job that no other run joins: time and run are in its id.
 func ownJob(what string, trigger Trigger, reason string, at time.Time, run RunID) Job {
 	at = at.UTC()
@@ -164,6 +178,12 @@ func (j Job) IsAdoption() bool { return strings.HasPrefix(j.ID, adoptionWord+"-"
 
 // IsPrune says whether the job is the removing of what retention lets go.
 func (j Job) IsPrune() bool { return strings.HasPrefix(j.ID, pruningWord+"-") }
+
+// IsRestore says whether the job is the bringing back of a backup, or the taking
+// back of a database in time.
+func (j Job) IsRestore() bool {
+	return strings.HasPrefix(j.ID, restoringWord+"-") || strings.HasPrefix(j.ID, rewindingWord+"-")
+}
 
 // IsNight says whether the job is a night that several hosts may share.
 func (j Job) IsNight() bool { return !j.Night.IsZero() }

@@ -140,13 +140,14 @@ type JobFilter struct {
 type Kind string
 
 // The kinds of jobs: those that take backups, those that archive a week, those
-// that adopt what another program left, and those that remove what retention lets
-// go.
+// that adopt what another program left, those that remove what retention lets go,
+// and those that bring a database back.
 const (
 	KindBackup  Kind = "backup"
 	KindArchive Kind = "archive"
 	KindAdopt   Kind = "adopt"
 	KindPrune   Kind = "prune"
+	KindRestore Kind = "restore"
 )
 
 // KindOf is what a job does, which its id tells.
@@ -158,6 +159,8 @@ func KindOf(job backup.Job) Kind {
 		return KindAdopt
 	case job.IsPrune():
 		return KindPrune
+	case job.IsRestore():
+		return KindRestore
 	}
 	return KindBackup
 }

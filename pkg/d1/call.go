@@ -25,6 +25,11 @@ const (
 	opBookmark = "read bookmark"
 	opToken    = "verify token"
 	opExport   = "export"
+	opImport   = "import"
+	opUpload   = "upload"
+	opCreate   = "create database"
+	opDelete   = "delete database"
+	opTravel   = "time travel"
 	opDownload = "download dump"
 )
 

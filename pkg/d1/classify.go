@@ -25,9 +25,9 @@ type verdict struct {
 	class Class
 	// untouched: it is known that the request was refused before it ran.
 	untouched bool
-	// busy: the database refused because an export is running.
+	// busy: the database refused because an export or import is running.
 	busy bool
-	// gone: the export that was asked about is not there.
+	// gone: the export or import that was asked about is not there.
 	gone bool
 	hint string
 }
@@ -68,6 +68,9 @@ func rules() []rule {
 		{challenged: true, verdict: verdict{class: ClassRetry, hint: hintChallenge}},
 
 		{text: "long-running export", verdict: verdict{class: ClassWait, untouched: true, busy: true}},
+		{text: "long-running import", verdict: verdict{class: ClassWait, untouched: true, busy: true}},
+		{text: "not currently importing anything", verdict: verdict{class: ClassRetry, gone: true}},
+		{text: "reset before execute completed", verdict: retry},
 		{text: "not currently exporting anything", verdict: verdict{class: ClassRetry, gone: true}},
 		{text: "cannot export databases with virtual tables", verdict: verdict{class: ClassGiveUp, hint: hintVirtual}},
 		{text: "d1 db is overloaded", verdict: wait},

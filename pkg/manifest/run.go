@@ -21,6 +21,27 @@ type Begin struct {
 	Deletes []string `json:"deletes,omitempty"`
 	// Databases are those that the run is about.
 	Databases []backup.Database `json:"databases,omitempty"`
+	// Restore is what a restore or rewind is about to do to a database, and the
+	// way back; nil for other runs.
+	Restore *Restoring `json:"restore,omitempty"`
+}
+
+// Restoring is a database that is about to be changed.
+type Restoring struct {
+	Target backup.Database `json:"target"`
+	// Created says that the run made the database, so that nothing of others
+	// can be lost in it.
+	Created bool `json:"created,omitempty"`
+	// Bookmark is the Time Travel point before the change, and SafetyBackup a
+	// backup of it; one of them may be empty.
+	Bookmark     string `json:"bookmark,omitempty"`
+	SafetyBackup Safety `json:"safetyBackup,omitzero"`
+	// Backup is the manifest of what is brought back; empty for a rewind, which
+	// goes to the Time Travel point To.
+	Backup string `json:"backup,omitempty"`
+	To     string `json:"to,omitempty"`
+	// Marker is the table in which each piece of a load leaves its number.
+	Marker string `json:"marker,omitempty"`
 }
 
 func (Begin) format() Format { return FormatBegin }
@@ -50,6 +71,35 @@ type End struct {
 	Archive *Written `json:"archive,omitempty"`
 	// Deleted is what this run removed.
 	Deleted []Deleted `json:"deleted,omitempty"`
+	// Restored is what a restore or rewind did to a database; nil for other
+	// runs.
+	Restored *Restored `json:"restored,omitempty"`
+}
+
+// Safety is a backup that was taken before something was replaced.
+type Safety struct {
+	Manifest string `json:"manifest"`
+	JobID    string `json:"jobId"`
+}
+
+// IsZero says whether there is none.
+func (s Safety) IsZero() bool { return s == Safety{} }
+
+// Restored is what became of a database.
+type Restored struct {
+	// State is "restored", "returned" (to what it was), "untouched" or
+	// "partial".
+	State string `json:"state"`
+	// Bookmark is the Time Travel point after the change; may be empty.
+	Bookmark string `json:"bookmark,omitempty"`
+	// Compared says that the result was held against the backup; Differences
+	// are what was found.
+	Compared    bool     `json:"compared"`
+	Differences []string `json:"differences,omitempty"`
+	Statements  int      `json:"statements,omitempty"`
+	Bytes       int64    `json:"bytes,omitempty"`
+	// UnavailableSeconds is how long the database answered nobody.
+	UnavailableSeconds float64 `json:"unavailableSeconds,omitempty"`
 }
 
 func (End) format() Format { return FormatEnd }

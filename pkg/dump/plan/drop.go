@@ -22,7 +22,7 @@ type Object struct {
 // at. What belongs to D1 or SQLite stays.
 func Drop(objects []Object) []string {
 	var triggers, views, virtuals []string
-	shadows := map[string]bool{}
+	ordinary := OrdinaryTables(objects)
 	p := &Plan{byName: map[string]*table{}}
 	for _, o := range objects {
 		switch {
@@ -33,27 +33,51 @@ func Drop(objects []Object) []string {
 			views = append(views, "DROP VIEW "+quote(o.Name)+";")
 		case o.Type == "table" && isVirtual([]byte(o.SQL)):
 			virtuals = append(virtuals, "DROP TABLE "+quote(o.Name)+";")
-			for _, suffix := range shadowSuffixes() {
-				shadows[fold(o.Name)+"_"+suffix] = true
-			}
-		case o.Type == "table":
+		case o.Type == "table" && slices.Contains(ordinary, o.Name):
 			t := p.table(o.Name)
 			t.parents = parentsOf([]byte(o.SQL))
 		}
 	}
 	statements := slices.Concat(triggers, views, virtuals)
 	for _, t := range slices.Backward(parentsFirst(p.tables, p.byName)) {
-		if !shadows[fold(t.name)] {
-			statements = append(statements, "DROP TABLE "+quote(t.name)+";")
-		}
+		statements = append(statements, "DROP TABLE "+quote(t.name)+";")
 	}
 	return statements
 }
 
-// shadowSuffixes are what the tables end in that fts5 and rtree keep
-// (https://sqlite.org/fts5.html#fts5_data_structures, rtree.html).
-func shadowSuffixes() []string {
-	return []string{"data", "idx", "content", "docsize", "config", "node", "parent", "rowid"}
+// OrdinaryTables are the names of a database's tables that are the user's and
+// hold rows of their own: virtual tables, their shadow tables, and what belongs to
+// D1 or SQLite are left out.
+func OrdinaryTables(objects []Object) []string {
+	shadows := map[string]bool{}
+	for _, o := range objects {
+		if o.Type != "table" || !isVirtual([]byte(o.SQL)) {
+			continue
+		}
+		module, _ := moduleOf([]byte(o.SQL))
+		for _, suffix := range shadowSuffixes(module) {
+			shadows[fold(o.Name)+"_"+suffix] = true
+		}
+	}
+	var names []string
+	for _, o := range objects {
+		if o.Type == "table" && o.SQL != "" && !internal(o.Name) && !isVirtual([]byte(o.SQL)) && !shadows[fold(o.Name)] {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}
+
+// shadowSuffixes are what the names of the tables end in that a virtual table
+// keeps (https://sqlite.org/fts5.html#fts5_data_structures, rtree.html).
+func shadowSuffixes(module string) []string {
+	switch module {
+	case "fts5":
+		return []string{"data", "idx", "content", "docsize", "config"}
+	case "rtree", "rtree_i32":
+		return []string{"node", "parent", "rowid"}
+	}
+	return nil
 }
 
 func isVirtual(create []byte) bool {

@@ -22,7 +22,7 @@ func TestDrop(t *testing.T) {
 		"CREATE TABLE a(b REFERENCES b(a))", "CREATE TABLE b(a PRIMARY KEY REFERENCES a(b))",
 		"CREATE VIEW v AS SELECT * FROM parent",
 		"CREATE TRIGGER tr BEFORE DELETE ON child BEGIN SELECT raise(ABORT, 'no'); END",
-		"CREATE VIRTUAL TABLE f USING fts5(x)", "CREATE TABLE \"od\"\"d\"(x)", "CREATE TABLE n(id INTEGER PRIMARY KEY AUTOINCREMENT)",
+		"CREATE VIRTUAL TABLE f USING fts5(x)", "CREATE TABLE f_node(x)", "CREATE TABLE \"od\"\"d\"(x)", "CREATE TABLE n(id INTEGER PRIMARY KEY AUTOINCREMENT)",
 	}}}, dumptest.Cases(t)...)
 	for _, tt := range all {
 		t.Run(tt.Name, func(t *testing.T) {

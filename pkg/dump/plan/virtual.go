@@ -127,7 +127,7 @@ func (p *Plan) takeShadows() {
 		if v.direct = p.take(v.name); v.direct == nil {
 			p.change(ChangeVirtual, v.name, 1)
 		}
-		for _, suffix := range []string{"data", "idx", "content", "docsize", "config"} {
+		for _, suffix := range shadowSuffixes(v.module) {
 			t := p.take(v.name + "_" + suffix)
 			if suffix == "content" && !v.outside {
 				v.content = t

@@ -1,0 +1,423 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/catalog"
+	"github.com/AutumnsGrove/patina/pkg/d1"
+	"github.com/AutumnsGrove/patina/pkg/dump/plan"
+	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
+)
+
+// RestoreRequest asks for a backup in a D1 database.
+type RestoreRequest struct {
+	// Source is what to bring back.
+	Source *Source
+	// Target is the name of the database.
+	Target string
+	// Create refuses a database that exists.
+	Create bool
+	// Location is where a new database should be, as D1 calls its places; empty
+	// leaves it to D1.
+	Location string
+	// Replace takes away what the database holds.
+	Replace bool
+	// NoSafetyBackup goes on without a backup of what is replaced, where none
+	// can be had.
+	NoSafetyBackup bool
+	// AllowPartial replaces in more than one import, between which the database
+	// holds a part only.
+	AllowPartial bool
+	// Confirm is asked before anything is replaced; its error ends the restore.
+	Confirm func(Replacement) error
+	Reason  string
+	// DryRun finds out what would be done.
+	DryRun bool
+}
+
+// Replacement is what a restore is about to take away.
+type Replacement struct {
+	Database backup.Database
+	// Tables are those that are there now, with their rows.
+	Tables []backup.Table
+	// SafetyBackup is the backup that was taken of them.
+	SafetyBackup manifest.Safety
+	// Bookmark is the Time Travel point to go back to; empty where there is none.
+	Bookmark string
+}
+
+// Rows is how many there are in all.
+func (r Replacement) Rows() int64 {
+	var n int64
+	for _, t := range r.Tables {
+		n += t.Rows
+	}
+	return n
+}
+
+// RestoreState is what became of the database.
+type RestoreState string
+
+// The states after a restore.
+const (
+	// StateUntouched is a database to which nothing was done.
+	StateUntouched RestoreState = "untouched"
+	// StateRestored is one that holds what the backup holds.
+	StateRestored RestoreState = "restored"
+	// StateReturned is one that was brought back to what it was before.
+	StateReturned RestoreState = "returned"
+	// StatePartial is one that holds something else: see the error.
+	StatePartial RestoreState = "partial"
+)
+
+// RestoreResult is what was done.
+type RestoreResult struct {
+	Job                backup.Job
+	Run                backup.Run
+	StartedAt, EndedAt time.Time
+	Target             backup.Database
+	Created            bool
+	Replaced           Replacement
+	State              RestoreState
+	// Bookmark is the Time Travel point before the restore, and After the one
+	// behind it, as far as they are known.
+	Bookmark, After string
+	// Pieces, Statements and Bytes were imported; Unavailable is how long the
+	// database answered nobody.
+	Pieces, Statements int
+	Bytes              int64
+	Unavailable        time.Duration
+	// Compared is set once the result was held against the backup, and
+	// Differences are what was found to differ.
+	Compared    bool
+	Differences []string
+	Changes     []plan.Change
+	// Warnings are what went wrong without costing the restore.
+	Warnings   []error
+	CatalogErr error
+	DryRun     bool
+}
+
+// restoreRun is one process that restores.
+type restoreRun struct {
+	e      *Engine
+	req    RestoreRequest
+	log    *journal
+	right  right
+	loader *loader
+	// live is what the database holds before.
+	live   content
+	result RestoreResult
+}
+
+// Restore brings a backup back into a D1 database. When it returns an error, the
+// result's State says what became of the database.
+func (e *Engine) Restore(ctx context.Context, req RestoreRequest) (RestoreResult, error) {
+	log := e.newJournal()
+	now := e.now(ctx, log)
+	id := e.opts.NewRunID()
+	job := backup.RestoreJob(req.Reason, now, id)
+	r := &restoreRun{e: e, req: req, log: log}
+	r.result = RestoreResult{
+		Job: job, Run: e.newRun(job, id, now), StartedAt: now, State: StateUntouched, DryRun: req.DryRun,
+	}
+	err := r.run(ctx)
+	r.result.Changes = req.Source.Plan.Changes()
+	r.result.EndedAt, r.result.CatalogErr = e.now(context.WithoutCancel(ctx), log), log.Err()
+	return r.result, err
+}
+
+func (r *restoreRun) run(ctx context.Context) error {
+	found, err := r.find(ctx)
+	if err != nil {
+		return err
+	}
+	if found == nil {
+		return r.intoNew(ctx)
+	}
+	r.result.Target = found.Database
+	if r.live, err = r.e.liveContent(ctx, found.ID); err != nil {
+		return fmt.Errorf("look at what %s holds; it was not touched: %w", r.req.Target, err)
+	}
+	// The backup has a lease of its own on the database: it comes before the
+	// restore's.
+	if err := r.prepare(ctx); err != nil || r.req.DryRun {
+		return err
+	}
+	return r.underLease(ctx, func(ctx context.Context) error {
+		if err := r.afterTheDead(ctx); err != nil {
+			return err
+		}
+		if r.live.empty() {
+			return r.intoEmpty(ctx)
+		}
+		return r.replace(ctx)
+	})
+}
+
+// underLease works while the database is this run's.
+func (r *restoreRun) underLease(ctx context.Context, work func(context.Context) error) error {
+	var err error
+	if r.right, err = r.e.takeRight(ctx, r.log, catalog.DatabaseLease(r.result.Target.ID), r.result.Run); err != nil {
+		return fault.Wrap(fault.Held, "patina status", err)
+	}
+	defer func() { r.right.release(ctx) }()
+	ctx, stop := r.right.keep(ctx)
+	defer stop()
+	return work(ctx)
+}
+
+// find looks for the database, and refuses what is not asked for.
+func (r *restoreRun) find(ctx context.Context) (*d1.Database, error) {
+	all, err := r.e.opts.D1.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look for the database %s: %w", r.req.Target, err)
+	}
+	for _, db := range all {
+		if db.Name != r.req.Target {
+			continue
+		}
+		if r.req.Create {
+			return nil, fault.New(fault.Refused, "name another database, or leave out --create",
+				"the database %s exists (%s)", db.Name, db.ID)
+		}
+		return &db, nil
+	}
+	if r.req.Replace && !r.req.Create {
+		return nil, fault.New(fault.Failed, "leave out --replace, and it is created",
+			"there is no database %s to be replaced", r.req.Target)
+	}
+	return nil, nil
+}
+
+// prepare refuses what is not asked for, and takes the safety backup.
+func (r *restoreRun) prepare(ctx context.Context) error {
+	if r.live.empty() {
+		return nil
+	}
+	r.result.Replaced = Replacement{Database: r.result.Target, Tables: r.live.tables}
+	if !r.req.Replace {
+		return fault.New(fault.Refused, "--replace, or --to another database",
+			"the database %s holds %d tables with %d rows, which would be lost", r.req.Target, len(r.live.tables), r.live.rows())
+	}
+	if err := r.fits(); err != nil || r.req.DryRun || r.req.NoSafetyBackup {
+		return err
+	}
+	return r.safetyBackup(ctx)
+}
+
+// intoNew creates the database, in the jurisdiction of the original, and loads
+// it.
+func (r *restoreRun) intoNew(ctx context.Context) error {
+	jurisdiction := r.req.Source.Entry.Manifest.Database.Jurisdiction
+	r.result.Target = backup.Database{Name: r.req.Target, Jurisdiction: jurisdiction}
+	if r.req.DryRun {
+		r.result.Created = true
+		return nil
+	}
+	created, err := r.e.opts.D1.CreateDatabase(ctx, d1.CreateRequest{
+		Name: r.req.Target, Location: cmp.Or(r.req.Location, locationOf(r.req.Source.Entry.Manifest.Database)), Jurisdiction: jurisdiction,
+	})
+	if err != nil {
+		return fmt.Errorf("create the database %s: %w", r.req.Target, err)
+	}
+	r.result.Target, r.result.Created = created.Database, true
+	if created.Jurisdiction != jurisdiction {
+		return fault.New(fault.Refused, "delete it, and restore with the D1 of that jurisdiction",
+			"the new database %s (%s) is in the jurisdiction %q, and the original was in %q: nothing was loaded",
+			created.Name, created.ID, created.Jurisdiction, jurisdiction)
+	}
+	return r.underLease(ctx, r.intoEmpty)
+}
+
+// locationOf is the hint for where a database should be that is to be like the
+// given one. A jurisdiction says it already.
+func locationOf(db backup.Database) string {
+	if db.Jurisdiction != "" {
+		return ""
+	}
+	return strings.ToLower(db.Region)
+}
+
+// intoEmpty loads a database in which there is nothing to lose.
+func (r *restoreRun) intoEmpty(ctx context.Context) error {
+	if err := r.bookmark(ctx); err != nil {
+		return err
+	}
+	if err := r.announce(ctx); err != nil {
+		return err
+	}
+	return r.load(ctx, nil)
+}
+
+// replace loads a database and takes away what it holds. The order is what keeps
+// the way back open: a backup, a bookmark, what will be lost, a yes, and the
+// bookmark again, which is on record before the first statement.
+func (r *restoreRun) replace(ctx context.Context) error {
+	if err := r.bookmark(ctx); err != nil {
+		return err
+	}
+	r.result.Replaced.Bookmark = r.result.Bookmark
+	if r.req.Confirm != nil {
+		if err := r.req.Confirm(r.result.Replaced); err != nil {
+			return err
+		}
+	}
+	seen := r.result.Bookmark
+	if err := r.bookmark(ctx); err != nil {
+		return err
+	}
+	if seen != r.result.Bookmark {
+		r.e.opts.Log.Info("the bookmark moved since the plan was shown", "database", r.req.Target, "from", seen, "to", r.result.Bookmark)
+	}
+	if err := r.announce(ctx); err != nil {
+		return err
+	}
+	return r.load(ctx, plan.Drop(r.live.objects))
+}
+
+// fits refuses to replace in more than one import, between which the database
+// would hold a part only.
+func (r *restoreRun) fits() error {
+	summary := r.req.Source.Plan.Summary
+	if r.req.AllowPartial || summary.Bytes <= maxPieceBytes && summary.Statements <= maxPieceStatements {
+		return nil
+	}
+	return fault.New(fault.Refused, "--to d1: a new database, or --allow-partial",
+		"the backup takes more than one import (%d bytes, %d statements), and between them %s would hold a part of it",
+		summary.Bytes, summary.Statements, r.req.Target)
+}
+
+// safetyBackup takes a backup of what is replaced.
+func (r *restoreRun) safetyBackup(ctx context.Context) error {
+	safety, err := r.e.backupOne(ctx, r.result.Target, "before "+r.result.Job.ID)
+	if err != nil {
+		return fault.Wrap(fault.Refused, "--no-safety-backup goes on without one, with a bookmark alone",
+			fmt.Errorf("no safety backup of %s could be taken, and nothing was touched: %w", r.req.Target, err))
+	}
+	r.result.Replaced.SafetyBackup = safety
+	return nil
+}
+
+// backupOne takes a backup of one database now.
+func (e *Engine) backupOne(ctx context.Context, db backup.Database, reason string) (manifest.Safety, error) {
+	result, err := e.Backup(ctx, BackupRequest{Names: []string{db.Name}, Trigger: backup.TriggerManual, Reason: reason})
+	if err != nil {
+		return manifest.Safety{}, err
+	}
+	for _, d := range result.Databases {
+		if d.Outcome == OutcomeDone && d.Database.ID == db.ID {
+			return manifest.Safety{Manifest: d.ManifestKey, JobID: result.Job.ID}, nil
+		}
+		err = errors.Join(err, d.Err)
+	}
+	return manifest.Safety{}, cmp.Or(err, errors.New("the backup was not done"))
+}
+
+// bookmark reads the Time Travel point to go back to.
+func (r *restoreRun) bookmark(ctx context.Context) error {
+	bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{})
+	if err == nil {
+		r.result.Bookmark = bookmark
+		return nil
+	}
+	if !r.result.Replaced.SafetyBackup.IsZero() {
+		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("no bookmark could be had: the way back is the safety backup %s: %w", r.result.Replaced.SafetyBackup.Manifest, err))
+		return nil
+	}
+	return fault.Wrap(fault.Refused, "", fmt.Errorf("neither a safety backup nor a bookmark of %s could be had, and nothing was touched: %w", r.req.Target, err))
+}
+
+// announce writes the begin record with the way back. Where it cannot be
+// written, nothing is touched.
+func (r *restoreRun) announce(ctx context.Context) error {
+	if err := r.right.confirm(ctx); err != nil {
+		return fault.Wrap(fault.Held, "patina status", err)
+	}
+	begin := manifest.Begin{Job: r.result.Job, Run: r.result.Run, Restore: &manifest.Restoring{
+		Target: r.result.Target, Created: r.result.Created, Bookmark: r.result.Bookmark,
+		SafetyBackup: r.result.Replaced.SafetyBackup, Backup: r.req.Source.Entry.Key, Marker: r.marker(),
+	}}
+	if err := record(ctx, r.e, backup.BeginKey(r.result.Job, r.result.Run.ID), begin); err != nil {
+		return fault.Wrap(fault.Refused, "", fmt.Errorf("the begin record, by which this could be undone, cannot be written, and nothing was touched: %w", err))
+	}
+	r.log.begin(ctx, r.result.Job, r.result.Run)
+	return nil
+}
+
+func (r *restoreRun) marker() string { return r.req.Source.Plan.FreeName(markerName) }
+
+// load imports the backup, holds the result against it, and says how it ended.
+func (r *restoreRun) load(ctx context.Context, before []string) error {
+	stop := r.log.keepAlive(ctx, r.result.Job, r.result.Run.ID)
+	r.loader = &loader{
+		e: r.e, source: r.req.Source, job: r.result.Job.ID, target: r.result.Target.ID, marker: r.marker(), before: before,
+		maxBytes: maxPieceBytes, maxStatements: maxPieceStatements,
+	}
+	err := r.loader.load(ctx)
+	if err == nil {
+		err = r.check(ctx)
+	}
+	after, cancel := afterwards(ctx)
+	defer cancel()
+	if err != nil {
+		err = r.takeBack(after, err)
+	}
+	r.result.Pieces, r.result.Statements, r.result.Bytes = r.loader.pieces, r.loader.statements, r.loader.bytes
+	r.result.Unavailable = r.loader.took
+	stop()
+	r.conclude(after, err)
+	return err
+}
+
+// check holds the database against the backup.
+func (r *restoreRun) check(ctx context.Context) error {
+	r.result.After = r.loader.last
+	if err := r.loader.unmark(ctx); err != nil {
+		r.result.Warnings = append(r.result.Warnings, err)
+	}
+	live, err := r.e.liveContent(ctx, r.result.Target.ID)
+	if err != nil {
+		return fmt.Errorf("the restored database could not be held against the backup: %w", err)
+	}
+	r.result.Compared = true
+	r.result.Differences = live.compare(r.req.Source.Plan, r.loader.marker)
+	if len(r.result.Differences) > 0 {
+		return fault.New(fault.Proof, "", "what was restored is not what the backup holds: %s", strings.Join(r.result.Differences, "; "))
+	}
+	if bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{}); err == nil {
+		r.result.After = bookmark
+	}
+	r.result.State = StateRestored
+	return nil
+}
+
+// conclude says how the run ended, in the bucket and in the catalogue.
+func (r *restoreRun) conclude(ctx context.Context, failure error) {
+	status, message := catalog.RunSucceeded, ""
+	if failure != nil {
+		status, message = catalog.RunFailed, failure.Error()
+		if fault.KindOf(failure) == fault.Interrupted || errors.Is(failure, context.Canceled) {
+			status = catalog.RunInterrupted
+		}
+	}
+	ended := r.e.now(ctx, r.log)
+	end := manifest.End{
+		Job: r.result.Job, Run: r.result.Run, EndedAt: ended, Status: string(status), Message: message,
+		Restored: &manifest.Restored{
+			State: string(r.result.State), Bookmark: r.result.After, Compared: r.result.Compared, Differences: r.result.Differences,
+			Statements: r.result.Statements, Bytes: r.result.Bytes, UnavailableSeconds: r.result.Unavailable.Seconds(),
+		},
+	}
+	if err := record(ctx, r.e, backup.EndKey(r.result.Job, r.result.Run.ID), end); err != nil {
+		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("write the end record: %w", err))
+	}
+	r.log.end(ctx, r.result.Job, r.result.Run.ID, catalog.RunEnd{Status: status, At: ended, Message: message})
+}

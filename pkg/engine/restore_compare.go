@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/dump"
+	"github.com/AutumnsGrove/patina/pkg/dump/plan"
+)
+
+// countsAtOnce is how many tables are counted in one statement: a count reads
+// the whole table, and D1 bounds the time of a call.
+const countsAtOnce = 8
+
+// content is what a live database holds.
+type content struct {
+	objects []plan.Object
+	// tables are the ordinary ones, those of virtual tables left out.
+	tables []backup.Table
+}
+
+// number is what a query with one number for an answer says.
+func (e *Engine) number(ctx context.Context, id, sql string) (int64, error) {
+	result, err := e.opts.D1.Look(ctx, id, sql)
+	if err != nil {
+		return 0, err
+	}
+	numbers, err := numbersOf(result.Rows)
+	if err != nil || len(numbers) != 1 {
+		return 0, fmt.Errorf("%s: the answer is no number", sql)
+	}
+	return numbers[0], nil
+}
+
+// numbersOf reads a row of numbers.
+func numbersOf(rows [][]any) ([]int64, error) {
+	if len(rows) != 1 {
+		return nil, fmt.Errorf("%d rows for an answer", len(rows))
+	}
+	numbers := make([]int64, len(rows[0]))
+	for i, cell := range rows[0] {
+		n, ok := cell.(json.Number)
+		if !ok {
+			return nil, fmt.Errorf("%v for a number", cell)
+		}
+		f, err := strconv.ParseFloat(n.String(), 64)
+		if err != nil {
+			return nil, err
+		}
+		numbers[i] = int64(f)
+	}
+	return numbers, nil
+}
+
+// liveSchema reads the schema of a database.
+func (e *Engine) liveSchema(ctx context.Context, id string) ([]plan.Object, error) {
+	result, err := e.opts.D1.Look(ctx, id, "SELECT type, name, coalesce(sql,'') FROM sqlite_schema ORDER BY rowid")
+	if err != nil {
+		return nil, fmt.Errorf("read the schema of the database: %w", err)
+	}
+	var objects []plan.Object
+	for _, row := range result.Rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i], _ = cell.(string)
+		}
+		if len(cells) != 3 {
+			return nil, fmt.Errorf("read the schema of the database: a row of %d columns", len(cells))
+		}
+		objects = append(objects, plan.Object{Type: cells[0], Name: cells[1], SQL: cells[2]})
+	}
+	return objects, nil
+}
+
+// liveContent reads what a database holds, and counts its rows.
+func (e *Engine) liveContent(ctx context.Context, id string) (content, error) {
+	objects, err := e.liveSchema(ctx, id)
+	if err != nil {
+		return content{}, err
+	}
+	c := content{objects: objects}
+	names := plan.OrdinaryTables(objects)
+	for group := range slices.Chunk(names, countsAtOnce) {
+		counts, err := e.count(ctx, id, group)
+		if err != nil {
+			return content{}, fmt.Errorf("count the rows of %s: %w", strings.Join(group, ", "), err)
+		}
+		for i, name := range group {
+			c.tables = append(c.tables, backup.Table{Name: name, Rows: counts[i]})
+		}
+	}
+	return c, nil
+}
+
+func (e *Engine) count(ctx context.Context, id string, tables []string) ([]int64, error) {
+	columns := make([]string, len(tables))
+	for i, name := range tables {
+		columns[i] = "(SELECT count(*) FROM " + quoteName(name) + ")"
+	}
+	result, err := e.opts.D1.Look(ctx, id, "SELECT "+strings.Join(columns, ","))
+	if err != nil {
+		return nil, err
+	}
+	return numbersOf(result.Rows)
+}
+
+// empty says whether there is nothing to lose.
+func (c content) empty() bool { return len(plan.Drop(c.objects)) == 0 }
+
+// rows is how many rows there are in all.
+func (c content) rows() int64 {
+	var n int64
+	for _, t := range c.tables {
+		n += t.Rows
+	}
+	return n
+}
+
+// compare tells what a database does not hold as the plan makes it, in words.
+func (c content) compare(p *plan.Plan, ignore string) []string {
+	want, got := map[string]int64{}, map[string]int64{}
+	for _, t := range p.Tables() {
+		want[t.Name] = t.Rows
+	}
+	for _, t := range c.tables {
+		if t.Name != ignore {
+			got[t.Name] = t.Rows
+		}
+	}
+	var differences []string
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		rows, there := got[name]
+		switch {
+		case !there:
+			differences = append(differences, "the table "+name+" is missing")
+		case rows != want[name]:
+			differences = append(differences, fmt.Sprintf("the table %s has %d rows, the backup %d", name, rows, want[name]))
+		}
+		delete(got, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		differences = append(differences, "the table "+name+" is none of the backup's")
+	}
+	return append(differences, c.missingObjects(p)...)
+}
+
+// missingObjects are the indexes, views, triggers and virtual tables that are
+// not there.
+func (c content) missingObjects(p *plan.Plan) []string {
+	there := map[backup.Object]bool{}
+	for _, o := range c.objects {
+		there[backup.Object{Type: o.Type, Name: o.Name}] = true
+	}
+	var missing []string
+	for _, o := range p.Objects() {
+		kind := o.Type
+		if kind == dump.ObjectVirtual {
+			kind = "table"
+		}
+		if !there[backup.Object{Type: kind, Name: o.Name}] {
+			missing = append(missing, "the "+o.Type+" "+o.Name+" is missing")
+		}
+	}
+	return missing
+}

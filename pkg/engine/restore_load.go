@@ -1,0 +1,254 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/d1"
+)
+
+// Limits of a piece of an import. Imports of others died at 100,000 to 300,000
+// statements, far below the 5 GiB that D1 takes as a file
+// (https://github.com/cloudflare/workers-sdk/issues/13272).
+const (
+	maxPieceBytes      = 200 << 20
+	maxPieceStatements = 50_000
+)
+
+// markerName is the table by which it can be seen how far a load came: each
+// piece leaves its number there, and a piece is there as a whole or not at all.
+const markerName = "_patina_restore"
+
+// loader takes a plan's SQL into a D1 database, in pieces.
+type loader struct {
+	e      *Engine
+	source *Source
+	job    string
+	// target is the database's id.
+	target string
+	marker string
+	// before is what the first piece does before all else.
+	before []string
+
+	maxBytes      int64
+	maxStatements int
+
+	file *os.File
+	cuts []cut // ends of the units in the file
+	size int64
+
+	pieces     int // that are in
+	statements int
+	bytes      int64
+	took       time.Duration // in which the database answered nobody
+	// last is the bookmark after the last piece.
+	last string
+	// tried is set when something may have been changed.
+	tried bool
+}
+
+// cut is a place where a piece may end, and how many statements are before it.
+type cut struct {
+	end        int64
+	statements int
+}
+
+// load imports everything.
+func (l *loader) load(ctx context.Context) (err error) {
+	if l.file, err = tempFile(""); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.file.Close(), removed(l.file.Name())) }()
+	if err := l.source.Plan.WriteSQL(ctx, func(unit []byte, n int) error { return l.take(ctx, unit, n) }); err != nil {
+		return err
+	}
+	return l.flush(ctx)
+}
+
+func removed(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// take adds a unit to the piece at hand, which is sent first where it would grow
+// too large.
+func (l *loader) take(ctx context.Context, unit []byte, statements int) error {
+	n := 0
+	if len(l.cuts) > 0 {
+		n = l.cuts[len(l.cuts)-1].statements
+	}
+	if len(l.cuts) > 0 && (l.size+int64(len(unit)) > l.maxBytes || n+statements > l.maxStatements) {
+		if err := l.flush(ctx); err != nil {
+			return err
+		}
+		n = 0
+	}
+	if _, err := l.file.WriteAt(unit, l.size); err != nil {
+		return fmt.Errorf("write a piece into a temporary file: %w", err)
+	}
+	l.size += int64(len(unit))
+	l.cuts = append(l.cuts, cut{l.size, n + statements})
+	return nil
+}
+
+// flush sends the piece at hand.
+func (l *loader) flush(ctx context.Context) error {
+	if err := l.send(ctx, 0, len(l.cuts)); err != nil {
+		return err
+	}
+	l.cuts, l.size = l.cuts[:0], 0
+	return nil
+}
+
+// send imports the units from one cut to another, in halves where D1 could not
+// bear it: then all that follow are made smaller, too.
+func (l *loader) send(ctx context.Context, from, to int) error {
+	p := l.piece(from, to)
+	err := l.try(ctx, p)
+	var failed *d1.ImportError
+	if !errors.As(err, &failed) || failed.Cause != d1.ImportReset || to-from < 2 {
+		return err
+	}
+	l.e.opts.Log.Warn("D1 gave up on a piece of the import, which is cut in half", "statements", p.statements, "bytes", p.size, "error", err)
+	l.maxBytes, l.maxStatements = max(p.size/2, 1), max(p.statements/2, 1)
+	middle := (from + to) / 2
+	if err := l.send(ctx, from, middle); err != nil {
+		return err
+	}
+	return l.send(ctx, middle, to)
+}
+
+// piece is a part of the file with what goes before and behind it.
+type piece struct {
+	number        int
+	from, size    int64
+	statements    int
+	prelude, mark string
+	tryNow        int
+}
+
+func (l *loader) piece(from, to int) piece {
+	p := piece{number: l.pieces + 1}
+	if from > 0 {
+		p.from, p.statements = l.cuts[from-1].end, -l.cuts[from-1].statements
+	}
+	if to > 0 {
+		p.size = l.cuts[to-1].end - p.from
+		p.statements += l.cuts[to-1].statements
+	}
+	marker := quoteName(l.marker)
+	prelude := []string{"PRAGMA defer_foreign_keys=TRUE;"}
+	if p.number == 1 {
+		prelude = append(prelude, l.before...)
+		prelude = append(prelude, "CREATE TABLE "+marker+" (piece INTEGER PRIMARY KEY, job TEXT);")
+	}
+	p.prelude = strings.Join(prelude, "\n") + "\n"
+	p.mark = fmt.Sprintf("INSERT INTO %s VALUES(%d,'%s');\n", marker, p.number, l.job)
+	return p
+}
+
+// tries is how often a piece is sent that did not get in.
+const tries = 4
+
+// try sends a piece until it is in. What an answer says of it does not count
+// where it is not certain: then the database is looked at.
+func (l *loader) try(ctx context.Context, p piece) error {
+	for p.tryNow = 1; ; p.tryNow++ {
+		err := l.once(ctx, p)
+		if err == nil {
+			return nil
+		}
+		var failed *d1.ImportError
+		if !errors.As(err, &failed) || ctx.Err() != nil {
+			return err
+		}
+		again := failed.Ambiguous || failed.Cause == d1.ImportBusy
+		if failed.Ambiguous || failed.Cause == d1.ImportReset {
+			in, lookErr := l.in(ctx, p.number)
+			if lookErr != nil {
+				return errors.Join(err, lookErr)
+			}
+			if in {
+				l.e.opts.Log.Info("the piece is in, whatever the answer said", "piece", p.number, "answer", err)
+				l.done(p, d1.Imported{})
+				return nil
+			}
+		}
+		if !again || p.tryNow == tries {
+			return err
+		}
+		if !pause(ctx, l.e.opts.Pause(p.tryNow)) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// once sends a piece once. Its first line makes its bytes unlike any that were
+// ever sent: D1 takes a file that it knows for done.
+func (l *loader) once(ctx context.Context, p piece) error {
+	nonce := fmt.Sprintf("-- %s, piece %d, try %d, %s\n", l.job, p.number, p.tryNow, l.e.opts.NewRunID())
+	head := nonce + p.prelude
+	size := int64(len(head)) + p.size + int64(len(p.mark))
+	began := l.e.opts.Now()
+	l.tried = true
+	imported, err := l.e.opts.D1.Import(ctx, d1.ImportRequest{
+		ID: l.target, Size: size, Silence: l.e.opts.ExportTimeout,
+		Open: func() io.Reader {
+			return io.MultiReader(strings.NewReader(head), io.NewSectionReader(l.file, p.from, p.size), strings.NewReader(p.mark))
+		},
+		Progress: func(n int64) {
+			l.e.observeRestore(l.source.Entry, PhaseRestoring, l.bytes+n, l.source.Plan.Summary.Bytes)
+		},
+	})
+	l.took += l.e.opts.Now().Sub(began)
+	if err != nil {
+		return err
+	}
+	l.done(p, imported)
+	return nil
+}
+
+func (l *loader) done(p piece, imported d1.Imported) {
+	l.pieces++
+	l.statements += p.statements
+	l.bytes += p.size
+	l.last = imported.Bookmark
+	l.e.observeRestore(l.source.Entry, PhaseRestoring, l.bytes, l.source.Plan.Summary.Bytes)
+}
+
+// in says whether a piece is in the database.
+func (l *loader) in(ctx context.Context, number int) (bool, error) {
+	last, err := l.e.lastPiece(ctx, l.target, l.marker)
+	if err != nil {
+		return false, fmt.Errorf("look whether piece %d of the restore is in the database: %w", number, err)
+	}
+	return last >= number, nil
+}
+
+// lastPiece is how many pieces of a load a database holds; -1 where it has no
+// table that tells.
+func (e *Engine) lastPiece(ctx context.Context, id, marker string) (int, error) {
+	there, err := e.number(ctx, id, "SELECT count(*) FROM sqlite_schema WHERE type='table' AND name='"+strings.ReplaceAll(marker, "'", "''")+"'")
+	if err != nil || there == 0 {
+		return -1, err
+	}
+	last, err := e.number(ctx, id, "SELECT coalesce(max(piece),0) FROM "+quoteName(marker))
+	return int(last), err
+}
+
+// unmark takes the table away by which the load was followed.
+func (l *loader) unmark(ctx context.Context) error {
+	if _, err := l.e.opts.D1.Query(ctx, l.target, "DROP TABLE IF EXISTS "+quoteName(l.marker)); err != nil {
+		return fmt.Errorf("drop the table %s, by which the restore was followed: %w", l.marker, err)
+	}
+	return nil
+}
+
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
