@@ -68,6 +68,7 @@ completions: ## Write the completion scripts of all shells
 
 .PHONY: bench
 bench: ## Run the benchmarks; each states its ratio to a named alternative
+	@.ci/install bench
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 	.ci/bench/run $(BENCHFLAGS)
 
