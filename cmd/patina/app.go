@@ -176,6 +176,7 @@ func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options
 		Select:    cfg.Databases.SelectNames,
 		Excluded:  cfg.Databases.Excluded,
 		Retention: cfg.Retention.Of,
+		Checks:    cfg.Checks.Of,
 		Nightly:   cfg.Schedule.Nightly, Weekly: cfg.Schedule.Weekly,
 		Concurrency:   cfg.Backup.Concurrency,
 		ExportTimeout: cfg.Backup.ExportTimeout, Deadline: cfg.Backup.Deadline,

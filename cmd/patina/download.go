@@ -145,14 +145,7 @@ func writeFile(path string, replace bool, fill func(io.Writer) error) (err error
 	if err := errors.Join(temp.Sync(), temp.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if replace {
-		return os.Rename(temp.Name(), path)
-	}
-	// A link fails where a rename would replace what came up meanwhile.
-	if err := os.Link(temp.Name(), path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Remove(temp.Name())
+	return name(temp.Name(), path, replace)
 }
 
 func ignoreMissing(err error) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,8 @@ TARGET is one of
 
   d1:NAME      a D1 database, which is created in the jurisdiction of the original
                unless it is there and empty; with --replace one that is not empty
+  sqlite:FILE  a new SQLite database, which gets its name once it is found whole, its
+               foreign keys point at rows, and its rows are those of the backup
   sql:FILE     SQL that wrangler d1 execute --file and sqlite3 load, in an order
                that loads, with rows that are too long for D1 taken apart; - is
                stdout
@@ -57,6 +60,7 @@ After a restore tables, rows and objects are held against the backup. What does
 not come back exactly as the dump has it is told.`,
 		Example: `  patina restore latest groveauth --to d1:groveauth-restored
   patina restore 2024-12-08 groveauth --to d1:groveauth --replace
+  patina restore latest groveauth --to sqlite:groveauth.db
   patina restore latest groveauth --to sql:groveauth.sql
   patina restore 2024-12-08 groveauth --to sql:- | sqlite3 groveauth.db`,
 		GroupID:           groupDaily,
@@ -81,6 +85,7 @@ not come back exactly as the dump has it is told.`,
 	flags.BoolVarP(&req.DryRun, "dry-run", "n", false, "fetch and check the backup, say what would be done, and do nothing")
 	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions([]string{
 		"d1:\ta D1 database, new or empty, or with --replace",
+		"sqlite:\ta SQLite database file",
 		"sql:\tSQL that wrangler and sqlite3 load",
 	}, cobra.ShellCompDirectiveNoSpace|cobra.ShellCompDirectiveNoFileComp))
 	fixed(cmd, "location", "wnam", "enam", "weur", "eeur", "apac", "oc")
@@ -94,23 +99,24 @@ type restoreTarget struct {
 
 // The kinds of targets.
 const (
-	targetD1  = "d1"
-	targetSQL = "sql"
+	targetD1     = "d1"
+	targetSQLite = "sqlite"
+	targetSQL    = "sql"
 )
 
 func (t restoreTarget) String() string { return t.kind + ":" + t.name }
 
 func parseTarget(text string) (restoreTarget, error) {
 	kind, name, found := strings.Cut(text, ":")
-	if !found || name == "" || kind != targetSQL && kind != targetD1 {
-		return restoreTarget{}, fault.New(fault.Usage, "patina restore --help", "--to %q: want d1:NAME or sql:FILE", text)
+	if !found || name == "" || !slices.Contains([]string{targetD1, targetSQLite, targetSQL}, kind) {
+		return restoreTarget{}, fault.New(fault.Usage, "patina restore --help", "--to %q: want d1:NAME, sqlite:FILE or sql:FILE", text)
 	}
 	return restoreTarget{kind, name}, nil
 }
 
 // folder is where temporary files lie that are as large as the target.
 func (t restoreTarget) folder() string {
-	if t.kind == targetD1 || t.name == "-" {
+	if t.kind == targetD1 || t.stdout() {
 		return ""
 	}
 	return filepath.Dir(t.name)
@@ -153,11 +159,17 @@ func runRestore(ctx context.Context, a *app, opts restoreOptions, dateText, data
 // free refuses a file that is there and is not to be replaced, before anything
 // is fetched.
 func (t restoreTarget) free(replace bool) error {
-	if t.kind == targetD1 || t.name == "-" {
+	if t.kind == targetD1 || t.stdout() {
 		return nil
 	}
-	return freeFile(t.name, replace, "--replace")
+	if err := freeFile(t.name, replace, "--replace"); err != nil || t.kind == targetSQL {
+		return err
+	}
+	return freeOfJournals(t.name)
 }
+
+// stdout says whether it is stdout.
+func (t restoreTarget) stdout() bool { return t.kind == targetSQL && t.name == "-" }
 
 // restored is what was brought back.
 type restored struct {
@@ -166,6 +178,7 @@ type restored struct {
 	changes []plan.Change
 	dryRun  bool
 	sql     engine.SQLResult
+	sqlite  engine.LoadResult
 	d1      engine.RestoreResult
 }
 
@@ -182,9 +195,12 @@ func (a *app) restore(ctx context.Context, eng *engine.Engine, opts restoreOptio
 		return result, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	if target.kind == targetD1 {
+	switch target.kind {
+	case targetD1:
 		result.d1, err = a.restoreD1(ctx, eng, opts, target, p, source)
-	} else {
+	case targetSQLite:
+		result.sqlite, err = restoreSQLite(ctx, eng, opts, target, source)
+	default:
 		result.sql, err = a.restoreSQL(ctx, eng, opts, target, source)
 	}
 	result.changes = source.Plan.Changes()
@@ -209,7 +225,7 @@ func (a *app) restoreSQL(ctx context.Context, eng *engine.Engine, opts restoreOp
 	switch {
 	case opts.request.DryRun:
 		err = write(io.Discard)
-	case target.name == "-":
+	case target.stdout():
 		err = write(a.host.out)
 	default:
 		err = writeFile(target.name, opts.request.Replace, write)
@@ -222,7 +238,7 @@ func (a *app) printRestore(r restored, failure error) error {
 	if r.choice.Key == "" || failure != nil && r.target.kind != targetD1 {
 		return nil // there is nothing to tell but the error
 	}
-	if a.json() && r.target.name != "-" {
+	if a.json() && !r.target.stdout() {
 		return writeJSON(a.host.out, restoreDocument(r))
 	}
 	a.printWarnings(r.d1.Warnings)
@@ -235,9 +251,12 @@ func (a *app) printRestore(r restored, failure error) error {
 	for _, c := range r.changes {
 		a.say("not as in the dump: " + changeText(c))
 	}
-	if r.target.kind == targetD1 {
+	switch r.target.kind {
+	case targetD1:
 		a.sayD1(r)
-	} else {
+	case targetSQLite:
+		a.say(fmt.Sprintf("%s rows of %d tables %s %s, which is whole", humanize.Comma(r.sqlite.Rows), len(r.sqlite.Tables), would(r.dryRun, "loaded into"), r.target.name))
+	default:
 		a.say(fmt.Sprintf("%s in %d statements %s %s", size(r.sql.Bytes), r.sql.Statements, would(r.dryRun, "written to"), r.target.name))
 	}
 	for _, other := range r.choice.Others {
@@ -329,7 +348,9 @@ type restoreJSON struct {
 	Changes    []changeJSON `json:"changes"`
 	Bytes      int64        `json:"bytes"`
 	Statements int          `json:"statements"`
-	D1         *d1JSON      `json:"d1,omitempty"`
+	// Tables are those of a SQLite database, with their rows.
+	Tables []backup.Table `json:"tables,omitempty"`
+	D1     *d1JSON        `json:"d1,omitempty"`
 }
 
 // d1JSON is what became of a D1 database.
@@ -365,7 +386,8 @@ func restoreDocument(r restored) restoreJSON {
 	doc := restoreJSON{
 		Target: r.target.String(), DryRun: r.dryRun,
 		Backup: entryDocument(r.choice.Entry), Others: entryDocuments(r.choice.Others),
-		Changes: []changeJSON{}, Bytes: r.sql.Bytes + r.d1.Bytes, Statements: r.sql.Statements + r.d1.Statements,
+		Changes: []changeJSON{}, Bytes: r.sql.Bytes + r.d1.Bytes, Statements: r.sql.Statements + r.d1.Statements + int(r.sqlite.Statements),
+		Tables: r.sqlite.Tables,
 	}
 	for _, c := range r.changes {
 		doc.Changes = append(doc.Changes, changeJSON{c.Code, c.Name, c.Count, changeText(c)})

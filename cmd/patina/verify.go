@@ -36,6 +36,9 @@ proven is recorded beside the manifest, and "patina list" shows it.
   hash  every stored byte is read; length and SHA-256 are compared
   scan  it is also unpacked, and the SQL read: every statement is whole, and
         tables, rows and objects are those of the manifest
+  load  it is also loaded into a SQLite engine, in memory or a private file: the
+        database is whole, its foreign keys point at rows, its rows are those of
+        the manifest, and the assertions of the configuration ("checks") hold
 
 An encrypted backup that no identity here opens is proven up to hash. A damaged
 one is named and ends with status 4; the others are still checked. With --all,
@@ -43,6 +46,7 @@ the manifests that runs say they wrote are checked too.`,
 		Example: `  patina verify
   patina verify groveauth
   patina verify 2024-12-08 --level hash
+  patina verify latest groveauth --level load
   patina verify --sample 10%      a tenth, those whose proof is the oldest
   patina verify --all -o json`,
 		GroupID:           groupDaily,
@@ -51,20 +55,22 @@ the manifests that runs say they wrote are checked too.`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), a, opts, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.level, "level", string(manifest.LevelScan), "how much is checked: hash or scan")
+	flags.StringVar(&opts.level, "level", string(manifest.LevelScan), "how much is checked: hash, scan or load")
 	flags.BoolVar(&opts.all, "all", false, "every backup, in archives too")
 	flags.StringVar(&opts.sample, "sample", "", "`N%` of all backups, those first whose proof is the oldest")
 	flags.StringVar(&opts.identity, "identity", "", "open encrypted dumps with the private key in `FILE` (age or SSH)")
 	flags.BoolVarP(&opts.dryRun, "dry-run", "n", false, "say what would be read, and stop")
-	fixed(cmd, "level", string(manifest.LevelHash), string(manifest.LevelScan))
+	fixed(cmd, "level", string(manifest.LevelHash), string(manifest.LevelScan), string(manifest.LevelLoad))
 	return cmd
 }
 
 func (o verifyOptions) request(args []string) (engine.VerifyRequest, error) {
 	const help = "patina verify --help"
 	req := engine.VerifyRequest{All: o.all, Level: manifest.Level(o.level), DryRun: o.dryRun}
-	if req.Level != manifest.LevelHash && req.Level != manifest.LevelScan {
-		return req, fault.New(fault.Usage, help, "--level %q: want hash or scan", o.level)
+	switch req.Level {
+	case manifest.LevelHash, manifest.LevelScan, manifest.LevelLoad:
+	default:
+		return req, fault.New(fault.Usage, help, "--level %q: want hash, scan or load", o.level)
 	}
 	if o.sample != "" {
 		percent, err := strconv.ParseFloat(strings.TrimSuffix(o.sample, "%"), 64)

@@ -22,6 +22,7 @@ type Config struct {
 	Backup     Backup
 	Schedule   Schedule
 	Retention  Retention
+	Checks     Checks
 
 	// merged is what every value was parsed from.
 	merged    layer
@@ -154,6 +155,10 @@ func flagLayer(flags map[string]string) (layer, problems) {
 func plain(d definition, text string, at origin) *given {
 	g := &given{at: at, text: secret.New(text)}
 	if d.shape == scalar {
+		return g
+	}
+	if d.shape == assertions { // commas are SQL's
+		g.items = []item{{at: at, pattern: strings.TrimSpace(text)}}
 		return g
 	}
 	for entry := range strings.SplitSeq(text, ",") {

@@ -177,14 +177,14 @@ func (d *decoder) value(def definition, line int, node *yaml.Node) {
 }
 
 // item reads one entry of a list: a text, or where the list allows it a
-// mapping with name or glob, and priority.
+// mapping with name or glob, and the rest that is known to it.
 func (d *decoder) item(def definition, node *yaml.Node) (item, bool) {
 	it := item{at: d.at(node.Line)}
 	if def.shape == policies && node.Kind != yaml.MappingNode {
 		d.add(node.Line, def.key, "want "+def.shape.item()+", found "+describe(node))
 		return item{}, false
 	}
-	if node.Kind != yaml.MappingNode || def.shape != entries && def.shape != policies {
+	if node.Kind != yaml.MappingNode || def.shape != entries && def.shape != policies && def.shape != assertions {
 		text, wrong := textOf(node)
 		if wrong != "" {
 			d.add(node.Line, def.key, "want "+def.shape.item()+", found "+wrong)
@@ -194,8 +194,11 @@ func (d *decoder) item(def definition, node *yaml.Node) (item, bool) {
 		return it, true
 	}
 	known := []string{"priority"}
-	if def.shape == policies {
+	switch def.shape {
+	case policies:
 		known = overrideFields()
+	case assertions:
+		known = []string{"query"}
 	}
 	fields, ok := d.fields(def.key, node, append([]string{"name", "glob"}, known...))
 	if !ok {

@@ -45,6 +45,9 @@ func (c *Config) list(d definition, g *given) []Setting {
 		if d.shape == policies {
 			shown = shownOverride(it)
 		}
+		if d.shape == assertions {
+			shown = shownCheck(it)
+		}
 		settings[i] = Setting{fmt.Sprintf("%s[%d]", d.key, i), shown, it.at.String()}
 	}
 	return settings

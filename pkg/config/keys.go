@@ -21,6 +21,9 @@ const (
 	texts shape = "a list of texts"
 	// policies is a list of mappings with a name or a glob, and what is kept.
 	policies shape = "a list of mappings with a name and what is kept"
+	// assertions is a list of queries, or of mappings with a name or a glob and a
+	// query.
+	assertions shape = "a list of queries"
 )
 
 // item is what one of a list looks like.
@@ -30,6 +33,8 @@ func (s shape) item() string {
 		return "a text"
 	case policies:
 		return "a mapping with a name and what is kept"
+	case assertions:
+		return "a query, or a mapping with a name and a query"
 	}
 	return "a name or a glob"
 }
@@ -60,7 +65,8 @@ const envPrefix = "PATINA_"
 
 // definitions is the table of all keys, in the order of the example file.
 func definitions() []definition {
-	return slices.Concat(cloudflareKeys(), databaseKeys(), storeKeys(), catalogKeys(), backupKeys(), scheduleKeys(), retentionKeys())
+	return slices.Concat(cloudflareKeys(), databaseKeys(), storeKeys(), catalogKeys(), backupKeys(), scheduleKeys(), retentionKeys(),
+		[]definition{{key: checksKey, shape: assertions, set: setChecks}})
 }
 
 func cloudflareKeys() []definition {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -33,6 +34,10 @@ type Options struct {
 
 	// Retention is how much is kept of a database. Prune needs it.
 	Retention func(database string) retention.Policy
+
+	// Checks are the assertions that must hold of a database once it is loaded:
+	// SELECTs with one value; nil for none.
+	Checks func(database string) []string
 
 	// Nightly and Weekly are cron expressions in UTC.
 	Nightly, Weekly string
@@ -75,6 +80,8 @@ type Engine struct {
 	opts Options
 	// memory is nil where there is no catalogue.
 	memory *memory
+	// loading is held by the one proof that loads a dump.
+	loading sync.Mutex
 }
 
 // New makes an Engine.

@@ -53,6 +53,11 @@ func (s *Source) fill(ctx context.Context, e *Engine) error {
 	if err := e.Download(ctx, s.Entry, s.file); err != nil {
 		return err
 	}
+	return s.plan(ctx, e)
+}
+
+// plan plans what is in the temporary file, and holds it against the manifest.
+func (s *Source) plan(ctx context.Context, e *Engine) error {
 	size, err := s.file.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return fmt.Errorf("read the temporary file: %w", err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/dump"
+	"github.com/AutumnsGrove/patina/pkg/dump/plan"
 	"github.com/AutumnsGrove/patina/pkg/fault"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/seal"
@@ -34,7 +35,7 @@ type VerifyRequest struct {
 	// Sample asks for that many percent of all backups, those first whose
 	// proof is the oldest; 0 means no sample.
 	Sample float64
-	// Level is how much is checked: manifest.LevelHash or LevelScan.
+	// Level is how much is checked: manifest.LevelHash, LevelScan or LevelLoad.
 	Level manifest.Level
 	// DryRun asks for what would be read, and reads nothing.
 	DryRun bool
@@ -244,7 +245,7 @@ func (e *Engine) proveCopy(ctx context.Context, v *Verified, level manifest.Leve
 	if level.Covers(manifest.LevelScan) {
 		entry, err := e.Open(ctx, v.Entry)
 		if err == nil {
-			v.Level, v.Err = manifest.LevelScan, e.scan(ctx, entry, entry.place(v.Kind), e.watch(v))
+			e.proveContent(ctx, v, entry, level)
 			return
 		}
 		if !errors.Is(err, seal.ErrNoIdentity) && !errors.Is(err, seal.ErrOtherIdentity) {
@@ -254,6 +255,21 @@ func (e *Engine) proveCopy(ctx context.Context, v *Verified, level manifest.Leve
 		v.Why = "it is encrypted, and no identity here opens it"
 	}
 	v.Level, v.Err = manifest.LevelHash, e.hash(ctx, v.Entry, v.Entry.place(v.Kind), e.watch(v))
+}
+
+// proveContent reads one copy of an opened entry as SQL, and loads it if that is
+// asked for. What no restore would run is no damage: then it is only scanned.
+func (e *Engine) proveContent(ctx context.Context, v *Verified, entry Entry, level manifest.Level) {
+	from := entry.place(v.Kind)
+	if level.Covers(manifest.LevelLoad) {
+		err := e.proveLoad(ctx, entry, from, e.watch(v))
+		if !errors.Is(err, plan.ErrRefused) {
+			v.Level, v.Err = manifest.LevelLoad, err
+			return
+		}
+		v.Why = err.Error()
+	}
+	v.Level, v.Err = manifest.LevelScan, e.scan(ctx, entry, from, e.watch(v))
 }
 
 // watch tells how much of a copy was read.

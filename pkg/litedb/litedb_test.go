@@ -223,16 +223,19 @@ func TestNothingIsLeft(t *testing.T) {
 	for name, tt := range map[string]struct {
 		ctx        context.Context
 		path, dump string
+		rejected   bool
 	}{
-		"a folder that is missing": {t.Context(), filepath.Join(dir, "no", "new.db"), good},
-		"an end":                   {ended, filepath.Join(dir, "ended.db"), good},
-		"a row twice":              {t.Context(), filepath.Join(dir, "twice.db"), "CREATE TABLE t(a UNIQUE);INSERT INTO t VALUES(1),(1);"},
-		"a table that is missing":  {t.Context(), filepath.Join(dir, "missing.db"), "INSERT INTO t VALUES(1);"},
-		"broken SQL":               {t.Context(), filepath.Join(dir, "broken.db"), "CREATE TABLE t(a,,b);"},
+		"a folder that is missing": {t.Context(), filepath.Join(dir, "no", "new.db"), good, false},
+		"an end":                   {ended, filepath.Join(dir, "ended.db"), good, false},
+		"a row twice":              {t.Context(), filepath.Join(dir, "twice.db"), "CREATE TABLE t(a UNIQUE);INSERT INTO t VALUES(1),(1);", true},
+		"a table that is missing":  {t.Context(), filepath.Join(dir, "missing.db"), "INSERT INTO t VALUES(1);", true},
+		"broken SQL":               {t.Context(), filepath.Join(dir, "broken.db"), "CREATE TABLE t(a,,b);", true},
 	} {
 		if db, err := litedb.Load(tt.ctx, tt.path, planOf(t, tt.dump), nil); err == nil {
 			t.Errorf("%s: loaded", name)
 			_ = db.Discard()
+		} else if errors.Is(err, litedb.ErrRejected) != tt.rejected {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {

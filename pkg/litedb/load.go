@@ -11,6 +11,9 @@ import (
 	"os"
 	"strings"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/AutumnsGrove/patina/pkg/dump"
 	"github.com/AutumnsGrove/patina/pkg/dump/plan"
 )
@@ -61,7 +64,7 @@ func claim(path string) error {
 }
 
 // Cache of pages, in KiB. It bounds the memory of a load.
-const cacheKiB = 48 << 10
+const cacheKiB = 32 << 10
 
 func (d *DB) open(ctx context.Context) error {
 	dsn := InMemory
@@ -173,10 +176,28 @@ func (l *loader) Statement(text []byte) error {
 			err = errors.Join(err, stmt.Close())
 		}
 		if err != nil {
-			return fmt.Errorf("%.60s: %w", text, err)
+			return rejected(fmt.Errorf("%.60s: %w", text, err))
 		}
 		return nil
 	})
+}
+
+// ErrRejected is the error of SQL or rows that SQLite does not take, where the
+// reason is not this machine's.
+var ErrRejected = errors.New("SQLite does not take it")
+
+// rejected says of an error of SQLite's that it is the dump's.
+func rejected(err error) error {
+	var told *sqlite.Error
+	if !errors.As(err, &told) {
+		return err
+	}
+	switch told.Code() & 0xff {
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_INTERRUPT,
+		sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrRejected, err)
 }
 
 func isPragma(text []byte) bool {
@@ -198,7 +219,7 @@ func (l *loader) Row(row plan.Row) error {
 	}
 	into, err := l.insertOf(row.Head)
 	if err != nil {
-		return fmt.Errorf("the rows of %s: %w", row.Table, err)
+		return rejected(fmt.Errorf("the rows of %s: %w", row.Table, err))
 	}
 	for i, v := range l.values {
 		if into.args[i].Value, err = bound(v); err != nil {
@@ -206,7 +227,7 @@ func (l *loader) Row(row plan.Row) error {
 		}
 	}
 	if _, err := into.stmt.(driver.StmtExecContext).ExecContext(l.row, into.args); err != nil {
-		return fmt.Errorf("a row of %s: %w", row.Table, err)
+		return rejected(fmt.Errorf("a row of %s: %w", row.Table, err))
 	}
 	l.db.Rows++
 	return l.tell(len(row.Values))

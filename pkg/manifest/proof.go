@@ -21,10 +21,13 @@ const (
 	// LevelScan also unpacks the dump, reads its statements, and compares
 	// hash, tables, rows and objects.
 	LevelScan Level = "scan"
+	// LevelLoad also loads the dump into a SQLite engine, which finds it whole,
+	// and holds rows, objects and the user's assertions against it.
+	LevelLoad Level = "load"
 )
 
 // levels are in the order of what they prove.
-func levels() []Level { return []Level{LevelIdentity, LevelHash, LevelScan} }
+func levels() []Level { return []Level{LevelIdentity, LevelHash, LevelScan, LevelLoad} }
 
 // Covers says whether a proof of this level proves what one of another does. A
 // level that this program does not know covers nothing but itself.
