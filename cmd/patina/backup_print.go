@@ -10,6 +10,7 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
 )
 
 // printBackup shows what a backup run did, and returns the error that carries
@@ -87,6 +88,9 @@ func printSummary(w io.Writer, r engine.BackupResult) {
 	for _, d := range r.Databases {
 		if d.Err != nil {
 			fmt.Fprintf(w, "- %s: %s\n", d.Database.Name, oneLine(d.Err))
+		}
+		if d.Suspect != nil {
+			fmt.Fprintf(w, "- %s: published, but not to be relied on: %s\n", d.Database.Name, oneLine(d.Suspect))
 		}
 	}
 	for _, hint := range nextSteps(r) {
@@ -191,6 +195,8 @@ type databaseJSON struct {
 	Object      string          `json:"object,omitempty"`
 	Encrypted   bool            `json:"encrypted,omitempty"`
 	Fidelity    backup.Fidelity `json:"fidelity,omitempty"`
+	Proof       manifest.Level  `json:"proof,omitempty"`
+	Suspect     string          `json:"suspect,omitempty"`
 	Duration    string          `json:"duration,omitempty"`
 	contentJSON
 }
@@ -226,10 +232,13 @@ func databaseDocument(d engine.DatabaseResult) databaseJSON {
 	if d.Err != nil {
 		doc.Error = oneLine(d.Err)
 	}
+	if d.Suspect != nil {
+		doc.Suspect = oneLine(d.Suspect)
+	}
 	if m := d.Manifest; m != nil {
 		doc.PlainBytes, doc.StoredBytes = m.Plain.Bytes, m.Object.Stored.Bytes
 		doc.Object, doc.Encrypted = m.Object.Key, m.Encrypted()
-		doc.Fidelity, doc.contentJSON = m.Fidelity, contentDocument(*m)
+		doc.Fidelity, doc.Proof, doc.contentJSON = m.Fidelity, m.Proof.Level, contentDocument(*m)
 		doc.Duration = duration(d.Took)
 	}
 	return doc

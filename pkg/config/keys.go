@@ -145,6 +145,10 @@ func backupKeys() []definition {
 			key: "backup.compression", shape: scalar, fallback: string(seal.None),
 			set: value(seal.ParseCompression, func(c *Config) *seal.Compression { return &c.Backup.Compression }),
 		},
+		{
+			key: "backup.verify", shape: scalar, fallback: string(VerifyAuto),
+			set: value(parseVerify, func(c *Config) *Verify { return &c.Backup.Verify }),
+		},
 		{key: recipientsKey, shape: texts, set: setRecipients},
 		{
 			key: identityKey, shape: scalar, secret: true, show: shownSecret,

@@ -53,6 +53,9 @@ type DatabaseResult struct {
 	// took it; empty and nil where there is none.
 	ManifestKey string
 	Manifest    *manifest.Backup
+	// Suspect is why the backup, which was published, is not to be relied on: it
+	// does not load, or not as what it should be. Nil for a good one.
+	Suspect error
 	// LiveBytes is the database's size in D1, told on a dry run only.
 	LiveBytes int64
 	Took      time.Duration
@@ -142,6 +145,9 @@ func (r BackupResult) Kinds() []fault.Kind {
 	}
 	if failed > 0 {
 		kinds = append(kinds, failedOrPartial(r.Successful()))
+	}
+	if slices.ContainsFunc(r.Databases, func(d DatabaseResult) bool { return d.Suspect != nil }) {
+		kinds = append(kinds, fault.Proof)
 	}
 	if r.Status == catalog.RunInterrupted {
 		kinds = append(kinds, fault.Interrupted)

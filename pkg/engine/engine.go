@@ -35,6 +35,9 @@ type Options struct {
 	// Retention is how much is kept of a database. Prune needs it.
 	Retention func(database string) retention.Policy
 
+	// Prove is how much of a backup is proven when it is taken; empty means
+	// ProveScan.
+	Prove ProveAs
 	// Checks are the assertions that must hold of a database once it is loaded:
 	// SELECTs with one value; nil for none.
 	Checks func(database string) []string

@@ -143,6 +143,12 @@ func (e *Engine) proveSource(ctx context.Context, s *Source, from place, watch f
 	if err != nil {
 		return err
 	}
+	return e.load(ctx, s)
+}
+
+// load plans a source, loads it into a database that is thrown away, and holds
+// that against it.
+func (e *Engine) load(ctx context.Context, s *Source) error {
 	if err := s.plan(ctx, e); err != nil {
 		return err
 	}

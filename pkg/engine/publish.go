@@ -16,6 +16,7 @@ import (
 func (r *backupRun) try(ctx context.Context, t *task) error {
 	r.observe(t, PhaseExporting, 0, -1, "")
 	at := r.tryTime(t)
+	t.suspect = nil
 	if r.job.IsNight() {
 		if done, err := r.findNight(ctx, t); done || err != nil {
 			return err
@@ -30,12 +31,15 @@ func (r *backupRun) try(ctx context.Context, t *task) error {
 	if err != nil {
 		return fmt.Errorf("look at the object's key: %w", err)
 	}
-	p, err := r.pull(ctx, t, dumped, object.Object(r.e.opts.Packing.Extension()))
+	keep := r.newSpool()
+	defer keep.close()
+	p, err := r.pull(ctx, t, dumped, object.Object(r.e.opts.Packing.Extension()), keep)
 	if err != nil {
 		return err
 	}
-	r.observe(t, PhasePublishing, p.plain.Bytes, p.plain.Bytes, "")
 	m := r.describe(t, dumped, p)
+	t.suspect = r.prove(ctx, t, &m, keep)
+	r.observe(t, PhasePublishing, p.plain.Bytes, p.plain.Bytes, "")
 	if to := r.e.opts.Packing.Recipients; !to.IsZero() {
 		if m, err = m.Seal(to); err != nil {
 			return err
@@ -151,6 +155,9 @@ func (r *backupRun) publish(ctx context.Context, t *task, at time.Time, m manife
 	}
 	if err := r.confirm(ctx, t, name, m); err != nil {
 		return err
+	}
+	if err := r.recordSuspect(ctx, t, name, m); err != nil {
+		r.warn(err)
 	}
 	t.written = written(name.Manifest(), body)
 	r.settle(t, OutcomeDone, name.Manifest(), &m)

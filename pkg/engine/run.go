@@ -54,6 +54,9 @@ type task struct {
 	triedAt, suffixAt time.Time
 	// spoiled are manifests whose objects did not pass a look afterwards.
 	spoiled map[string]bool
+	// suspect is why the dump, which is whole, is not to be relied on; nil for a
+	// good one.
+	suspect error
 }
 
 // now is the time by the clock that decides, as far as this host can tell it
@@ -121,7 +124,7 @@ func (r *backupRun) result(status catalog.RunStatus) BackupResult {
 	for _, t := range r.tasks {
 		result.Databases = append(result.Databases, DatabaseResult{
 			Database: t.database, Outcome: t.outcome, Attempts: t.attempts, Err: t.err,
-			ManifestKey: t.manifestKey, Manifest: t.manifest, LiveBytes: t.liveBytes,
+			ManifestKey: t.manifestKey, Manifest: t.manifest, LiveBytes: t.liveBytes, Suspect: t.suspect,
 			Took: max(0, t.endedAt.Sub(t.startedAt)),
 		})
 	}

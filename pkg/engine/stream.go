@@ -58,11 +58,13 @@ type pulled struct {
 	plain   seal.Sum
 	stored  seal.Sum
 	scan    dump.Summary
+	// spool is the plain dump, if it is to be loaded; else nil.
+	spool *spool
 }
 
 // pull carries a dump from D1 into the store in one pass. After any error
 // nothing lies under the key.
-func (r *backupRun) pull(ctx context.Context, t *task, dumped d1.Dump, key string) (pulled, error) {
+func (r *backupRun) pull(ctx context.Context, t *task, dumped d1.Dump, key string, keep *spool) (pulled, error) {
 	body, err := r.e.opts.D1.Download(ctx, dumped, d1.DownloadRequest{Silence: r.e.opts.ExportTimeout})
 	if err != nil {
 		return pulled{}, r.heard(err)
@@ -70,7 +72,7 @@ func (r *backupRun) pull(ctx context.Context, t *task, dumped d1.Dump, key strin
 	defer func() { _ = body.Close() }() // read to its end or given up
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var p pulled
+	p := pulled{spool: keep}
 	pipeOut, pipeIn := io.Pipe()
 	// A reader or writer that waits on the network is freed from outside.
 	stop := context.AfterFunc(ctx, func() {
@@ -127,7 +129,7 @@ func (r *backupRun) produce(ctx context.Context, t *task, body io.Reader, dst io
 	if err != nil {
 		return err
 	}
-	filter := dump.NewFilter(packer, dump.Options{})
+	filter := dump.NewFilter(io.MultiWriter(packer, p.spool), dump.Options{})
 	watched := &watchedReader{src: body, seen: func(n int64) { r.observe(t, PhaseDownloading, n, lengthOf(body), "") }}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{filter}, watched, make([]byte, copyBuffer)); err != nil {
 		if ctx.Err() != nil {
