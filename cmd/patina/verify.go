@@ -21,6 +21,7 @@ type verifyOptions struct {
 	all      bool
 	sample   string
 	identity string
+	drill    bool
 	dryRun   bool
 }
 
@@ -40,6 +41,10 @@ proven is recorded beside the manifest, and "patina list" shows it.
         database is whole, its foreign keys point at rows, its rows are those of
         the manifest, and the assertions of the configuration ("checks") hold
 
+With --drill the newest backup of each database, or those named, are restored
+into D1 databases that are made for it, one after another, held against the backup
+and deleted again; it tells how long that took. It needs D1 and its quota.
+
 An encrypted backup that no identity here opens is proven up to hash. A damaged
 one is named and ends with status 4; the others are still checked. With --all,
 the manifests that runs say they wrote are checked too.`,
@@ -47,6 +52,7 @@ the manifests that runs say they wrote are checked too.`,
   patina verify groveauth
   patina verify 2024-12-08 --level hash
   patina verify latest groveauth --level load
+  patina verify latest groveauth --drill
   patina verify --sample 10%      a tenth, those whose proof is the oldest
   patina verify --all -o json`,
 		GroupID:           groupDaily,
@@ -58,6 +64,7 @@ the manifests that runs say they wrote are checked too.`,
 	flags.StringVar(&opts.level, "level", string(manifest.LevelScan), "how much is checked: hash, scan or load")
 	flags.BoolVar(&opts.all, "all", false, "every backup, in archives too")
 	flags.StringVar(&opts.sample, "sample", "", "`N%` of all backups, those first whose proof is the oldest")
+	flags.BoolVar(&opts.drill, "drill", false, "restore into a D1 database that is made for it and thrown away")
 	flags.StringVar(&opts.identity, "identity", "", "open encrypted dumps with the private key in `FILE` (age or SSH)")
 	flags.BoolVarP(&opts.dryRun, "dry-run", "n", false, "say what would be read, and stop")
 	fixed(cmd, "level", string(manifest.LevelHash), string(manifest.LevelScan), string(manifest.LevelLoad))
@@ -115,6 +122,9 @@ func runVerify(ctx context.Context, a *app, opts verifyOptions, args []string) e
 	req, err := opts.request(args)
 	if err != nil {
 		return err
+	}
+	if opts.drill {
+		return runDrill(ctx, a, opts, req)
 	}
 	result, err := withEngine(ctx, a, needs{store: true, identity: opts.identity}, func(eng *engine.Engine) (engine.VerifyResult, error) {
 		return eng.Verify(ctx, req)

@@ -116,6 +116,7 @@ const (
 	pruningWord      = "prune"
 	restoringWord    = "restore"
 	rewindingWord    = "rewind"
+	drillWord        = "drill"
 )
 
 // NewJob is a job of its own, begun at the given time by the given run.
@@ -159,6 +160,22 @@ func RewindJob(reason string, at time.Time, run RunID) Job {
 	return ownJob(rewindingWord, TriggerManual, reason, at, run)
 }
 
+// DrillJob is the job of trying a backup in a database that is thrown away, begun
+// at the given time by the given run.
+func DrillJob(at time.Time, run RunID) Job {
+	return ownJob(drillWord, TriggerManual, "", at, run)
+}
+
+// drillPrefix begins the names of databases that drills make.
+const drillPrefix = "patina-drill-"
+
+// DrillName is the name of the database that a drill makes.
+func DrillName(job Job) string { return drillPrefix + job.ID }
+
+// IsDrillName says whether a database's name is one that only drills give: such a
+// database is never backed up by a glob.
+func IsDrillName(name string) bool { return strings.HasPrefix(name, drillPrefix) }
+
 // ownJob is a job that no other run joins: time and run are in its id.
 func ownJob(what string, trigger Trigger, reason string, at time.Time, run RunID) Job {
 	at = at.UTC()
@@ -184,6 +201,9 @@ func (j Job) IsPrune() bool { return strings.HasPrefix(j.ID, pruningWord+"-") }
 func (j Job) IsRestore() bool {
 	return strings.HasPrefix(j.ID, restoringWord+"-") || strings.HasPrefix(j.ID, rewindingWord+"-")
 }
+
+// IsDrill says whether the job is the trying of a backup.
+func (j Job) IsDrill() bool { return strings.HasPrefix(j.ID, drillWord+"-") }
 
 // IsNight says whether the job is a night that several hosts may share.
 func (j Job) IsNight() bool { return !j.Night.IsZero() }

@@ -141,7 +141,7 @@ type Kind string
 
 // The kinds of jobs: those that take backups, those that archive a week, those
 // that adopt what another program left, those that remove what retention lets go,
-// and those that bring a database back.
+// and those that bring a database back, drills among them.
 const (
 	KindBackup  Kind = "backup"
 	KindArchive Kind = "archive"
@@ -159,7 +159,7 @@ func KindOf(job backup.Job) Kind {
 		return KindAdopt
 	case job.IsPrune():
 		return KindPrune
-	case job.IsRestore():
+	case job.IsRestore(), job.IsDrill():
 		return KindRestore
 	}
 	return KindBackup

@@ -17,10 +17,17 @@ var (
 	ErrDatabaseLimit = errors.New("the account may have no more databases")
 )
 
+// IsNotFound says whether an error means that the account has no such database.
+func IsNotFound(err error) bool {
+	var failed *Error
+	return errors.As(err, &failed) && failed.Code == codeNotFound
+}
+
 // The codes of these refusals (cloudflare/workers-sdk, d1/create.ts).
 const (
-	codeExists = 7502
-	codeLimit  = 7406
+	codeExists   = 7502
+	codeLimit    = 7406
+	codeNotFound = 7404
 )
 
 // CreateRequest asks for a new database.
@@ -82,8 +89,7 @@ func (c *Client) DeleteDatabase(ctx context.Context, id string) error {
 		return fmt.Errorf("%s: %q is no database id", opDelete, id)
 	}
 	_, err := c.do(ctx, call{op: opDelete, method: http.MethodDelete, path: c.databasePath(id, "")})
-	var failed *Error
-	if errors.As(err, &failed) && failed.Code == 7404 {
+	if IsNotFound(err) {
 		return nil
 	}
 	return hinted(err)

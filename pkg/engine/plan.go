@@ -53,6 +53,7 @@ func missing(pattern string) error {
 // selected applies the request's names, or the configuration where there are
 // none, to the names in the account.
 func (r *backupRun) selected(names []string) (picked, unmatched []string) {
+	names = slices.DeleteFunc(names, func(name string) bool { return backup.IsDrillName(name) && !slices.Contains(r.req.Names, name) })
 	if len(r.req.Names) == 0 {
 		return r.e.opts.Select(names)
 	}
@@ -91,7 +92,7 @@ func (r *backupRun) asked(pattern, name string) bool {
 	if pattern == name {
 		return true
 	}
-	if !isGlob(pattern) || r.e.opts.Excluded(name) {
+	if !isGlob(pattern) || r.e.opts.Excluded(name) || backup.IsDrillName(name) {
 		return false
 	}
 	ok, err := path.Match(pattern, name)

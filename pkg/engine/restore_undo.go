@@ -124,7 +124,7 @@ func (r *restoreRun) warn(text string) {
 // deadRestore is the begin record of the newest restore of a database, if it has
 // no end; nil otherwise. Who holds the database's lease knows that it is dead.
 func (e *Engine) deadRestore(ctx context.Context, id string) (*manifest.Begin, error) {
-	jobs, err := e.restores(ctx, func(string) bool { return true })
+	jobs, err := e.restores(ctx, func(id string) bool { return (backup.Job{ID: id}).IsRestore() })
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (e *Engine) deadRestore(ctx context.Context, id string) (*manifest.Begin, e
 	return &newest.begins[0], nil
 }
 
-// restores are the records of restores and rewinds, by job.
+// restores are the records of restores, rewinds and drills, by job.
 func (e *Engine) restores(ctx context.Context, wanted func(jobID string) bool) (map[string]*history, error) {
 	infos, err := e.runRecords(ctx)
 	if err != nil {
@@ -152,7 +152,8 @@ func (e *Engine) restores(ctx context.Context, wanted func(jobID string) bool) (
 	var chosen []store.Info
 	for _, info := range infos {
 		name, _, err := backup.ParseRunKey(info.Key)
-		if err == nil && (backup.Job{ID: name.JobID}).IsRestore() && wanted(name.JobID) {
+		job := backup.Job{ID: name.JobID}
+		if err == nil && (job.IsRestore() || job.IsDrill()) && wanted(name.JobID) {
 			chosen = append(chosen, info)
 		}
 	}

@@ -132,7 +132,7 @@ func (r *rewindRun) aim(ctx context.Context) error {
 
 // aimBeforeJob takes from the record of a restore what it was about to change.
 func (r *rewindRun) aimBeforeJob(ctx context.Context) error {
-	jobs, err := r.e.restores(ctx, func(id string) bool { return id == r.req.Job })
+	jobs, err := r.e.restores(ctx, func(id string) bool { return id == r.req.Job && (backup.Job{ID: id}).IsRestore() })
 	if err != nil {
 		return err
 	}

@@ -24,10 +24,13 @@ const (
 	// LevelLoad also loads the dump into a SQLite engine, which finds it whole,
 	// and holds rows, objects and the user's assertions against it.
 	LevelLoad Level = "load"
+	// LevelDrill restores the dump into a D1 database, which is thrown away, and
+	// compares that.
+	LevelDrill Level = "drill"
 )
 
 // levels are in the order of what they prove.
-func levels() []Level { return []Level{LevelIdentity, LevelHash, LevelScan, LevelLoad} }
+func levels() []Level { return []Level{LevelIdentity, LevelHash, LevelScan, LevelLoad, LevelDrill} }
 
 // Covers says whether a proof of this level proves what one of another does. A
 // level that this program does not know covers nothing but itself.

@@ -32,6 +32,9 @@ type Restoring struct {
 	// Created says that the run made the database, so that nothing of others
 	// can be lost in it.
 	Created bool `json:"created,omitempty"`
+	// CreatedAt is when D1 says that it was made; a drill's database is removed
+	// by it.
+	CreatedAt time.Time `json:"createdAt,omitzero"`
 	// Bookmark is the Time Travel point before the change, and SafetyBackup a
 	// backup of it; one of them may be empty.
 	Bookmark     string `json:"bookmark,omitempty"`
