@@ -112,14 +112,13 @@ func (m *importer) failure(err error) error {
 	if !errors.As(err, &told) {
 		return failed
 	}
-	text := strings.ToLower(told.Message)
 	switch {
 	case told.Class == ClassUnauthorized:
 		failed.Cause, failed.Ambiguous = ImportUnauthorized, false
 	case told.busy:
 		failed.Cause, failed.Ambiguous = ImportBusy, false
 	case told.gone: // "Not currently importing anything."
-	case strings.Contains(text, "reset"), strings.Contains(text, "memory limit"), strings.Contains(text, "exceeded timeout"):
+	case told.reset():
 		failed.Cause = ImportReset
 	case told.final, told.Class == ClassGiveUp:
 		failed.Cause, failed.Ambiguous = ImportInput, false
@@ -127,6 +126,17 @@ func (m *importer) failure(err error) error {
 		failed.Ambiguous = false
 	}
 	return failed
+}
+
+// reset says whether D1 says that it gave up on what it was doing.
+func (e *Error) reset() bool {
+	text := strings.ToLower(e.Message)
+	for _, words := range []string{"reset", "memory limit", "exceeded timeout"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *importer) run(ctx context.Context) (Imported, error) {
@@ -217,7 +227,8 @@ func (m *importer) ask(ctx context.Context, body importBody) (importJSON, error)
 		if !errors.As(err, &failed) || failed.Class == ClassGiveUp || failed.Class == ClassUnauthorized || failed.gone {
 			return importJSON{}, err
 		}
-		if body.Action == "ingest" && !failed.untouched {
+		// That the import was reset is an answer, and would not be told again.
+		if body.Action != "init" && failed.reset() || body.Action == "ingest" && !failed.untouched {
 			return importJSON{}, err
 		}
 		if failed.busy && body.Action != "poll" {

@@ -156,7 +156,7 @@ func (d *drillRun) create(ctx context.Context, entry Entry) error {
 func (d *drillRun) restore(ctx context.Context, source *Source) error {
 	l := &loader{
 		e: d.e, source: source, job: d.result.Job.ID, target: d.created.ID, marker: source.Plan.FreeName(markerName),
-		maxBytes: maxPieceBytes, maxStatements: maxPieceStatements,
+		maxBytes: d.e.opts.PieceBytes, maxStatements: d.e.opts.PieceStatements,
 	}
 	defer func() { d.result.Statements, d.result.Bytes = l.statements, l.bytes }()
 	if err := l.load(ctx); err != nil {

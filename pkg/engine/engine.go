@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -59,6 +60,11 @@ type Options struct {
 	// parts.
 	ArchiveManifest int64
 
+	// PieceBytes and PieceStatements bound what a restore imports into D1 at once;
+	// 0 means 200 MiB and 50,000.
+	PieceBytes      int64
+	PieceStatements int
+
 	// Pause is how long to wait before a try, given how many failed before;
 	// nil means 2 s, and twice as long each time.
 	Pause func(failed int) time.Duration
@@ -104,6 +110,8 @@ func New(opts Options) (*Engine, error) {
 	if opts.ArchiveManifest <= 0 {
 		opts.ArchiveManifest = manifest.MaxBytes / 2
 	}
+	opts.PieceBytes = cmp.Or(opts.PieceBytes, maxPieceBytes)
+	opts.PieceStatements = cmp.Or(opts.PieceStatements, maxPieceStatements)
 	if opts.Concurrency < 1 {
 		opts.Concurrency = 1
 	}

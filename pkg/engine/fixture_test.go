@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,13 +50,19 @@ type bench struct {
 // time of the night.
 func newBench(t *testing.T, databases ...string) *bench {
 	t.Helper()
+	return newBenchWith(t, func(*sandbox.Options) {}, databases...)
+}
+
+// newBenchWith is newBench with a D1 that is otherwise.
+func newBenchWith(t *testing.T, change func(*sandbox.Options), databases ...string) *bench {
+	t.Helper()
 	b := &bench{
 		t: t, dir: filepath.Join(t.TempDir(), "bucket"), catalog: filepath.Join(t.TempDir(), "catalog.db"),
 		begin: time.Date(2024, 12, 8, 3, 0, 5, 0, time.UTC), started: time.Now(), ids: map[string]string{},
 	}
-	server, err := sandbox.New(sandbox.Options{
-		Dir: t.TempDir(), AccountID: account, Token: token, Now: time.Now, PollTimeout: time.Second,
-	})
+	opts := sandbox.Options{Dir: t.TempDir(), AccountID: account, Token: token, Now: time.Now, PollTimeout: time.Second}
+	change(&opts)
+	server, err := sandbox.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,13 +109,22 @@ func (b *bench) openCatalog() catalog.Catalog {
 	return opened
 }
 
-// host makes the engine of one more host; change may alter its options.
-func (b *bench) host(change func(*engine.Options)) *engine.Engine {
+// client makes a D1 client; files carries its downloads and uploads, if not nil.
+func (b *bench) client(files http.RoundTripper) *d1.Client {
 	b.t.Helper()
-	client, err := d1.New(d1.Options{BaseURL: b.baseURL, AccountID: account, Token: secret.New(token), Now: time.Now})
+	client, err := d1.New(d1.Options{
+		BaseURL: b.baseURL, AccountID: account, Token: secret.New(token), Now: time.Now, DownloadTransport: files,
+	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return client
+}
+
+// host makes the engine of one more host; change may alter its options.
+func (b *bench) host(change func(*engine.Options)) *engine.Engine {
+	b.t.Helper()
+	client := b.client(nil)
 	n := b.hosts.Add(1)
 	runs := atomic.Int32{}
 	opts := engine.Options{

@@ -113,7 +113,7 @@ func (l *loader) send(ctx context.Context, from, to int) error {
 	p := l.piece(from, to)
 	err := l.try(ctx, p)
 	var failed *d1.ImportError
-	if !errors.As(err, &failed) || failed.Cause != d1.ImportReset || to-from < 2 {
+	if !errors.As(err, &failed) || failed.Cause != d1.ImportReset && !failed.Ambiguous || to-from < 2 || ctx.Err() != nil {
 		return err
 	}
 	l.e.opts.Log.Warn("D1 gave up on a piece of the import, which is cut in half", "statements", p.statements, "bytes", p.size, "error", err)
@@ -243,12 +243,18 @@ func (e *Engine) lastPiece(ctx context.Context, id, marker string) (int, error) 
 	return int(last), err
 }
 
-// unmark takes the table away by which the load was followed.
+// unmark takes the table away by which the load was followed. To do that twice
+// does no harm, so it is tried again whatever the answer was.
 func (l *loader) unmark(ctx context.Context) error {
-	if _, err := l.e.opts.D1.Query(ctx, l.target, "DROP TABLE IF EXISTS "+quoteName(l.marker)); err != nil {
-		return fmt.Errorf("drop the table %s, by which the restore was followed: %w", l.marker, err)
+	for n := 1; ; n++ {
+		_, err := l.e.opts.D1.Query(ctx, l.target, "DROP TABLE IF EXISTS "+quoteName(l.marker))
+		if err == nil {
+			return nil
+		}
+		if n == tries || !pause(ctx, l.e.opts.Pause(n)) {
+			return fmt.Errorf("drop the table %s, by which the restore was followed: %w", l.marker, err)
+		}
 	}
-	return nil
 }
 
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
