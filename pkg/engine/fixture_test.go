@@ -109,11 +109,11 @@ func (b *bench) openCatalog() catalog.Catalog {
 	return opened
 }
 
-// client makes a D1 client; files carries its downloads and uploads, if not nil.
-func (b *bench) client(files http.RoundTripper) *d1.Client {
+// client makes a D1 client whose requests all go by a transport, if not nil.
+func (b *bench) client(network http.RoundTripper) *d1.Client {
 	b.t.Helper()
 	client, err := d1.New(d1.Options{
-		BaseURL: b.baseURL, AccountID: account, Token: secret.New(token), Now: time.Now, DownloadTransport: files,
+		BaseURL: b.baseURL, AccountID: account, Token: secret.New(token), Now: time.Now, Transport: network, DownloadTransport: network,
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -112,8 +112,10 @@ type restoreRun struct {
 	log    *journal
 	right  right
 	loader *loader
-	// live is what the database holds before.
+	// live is what the database holds before, and left says in words what of it a
+	// dead restore left; may be empty.
 	live   content
+	left   string
 	result RestoreResult
 }
 
@@ -146,20 +148,29 @@ func (r *restoreRun) run(ctx context.Context) error {
 	if r.live, err = r.e.liveContent(ctx, found.ID); err != nil {
 		return fmt.Errorf("look at what %s holds; it was not touched: %w", r.req.Target, err)
 	}
+	if err := r.lookForTheDead(ctx); err != nil {
+		return err
+	}
 	// The backup has a lease of its own on the database: it comes before the
 	// restore's.
 	if err := r.prepare(ctx); err != nil || r.req.DryRun {
 		return err
 	}
 	return r.underLease(ctx, func(ctx context.Context) error {
-		if err := r.afterTheDead(ctx); err != nil {
-			return err
-		}
 		if r.live.empty() {
 			return r.intoEmpty(ctx)
 		}
 		return r.replace(ctx)
 	})
+}
+
+// lookForTheDead looks at a database that is not empty for what a restore left
+// that died, while nobody else may be at work on it.
+func (r *restoreRun) lookForTheDead(ctx context.Context) error {
+	if r.live.empty() || r.req.DryRun {
+		return nil
+	}
+	return r.underLease(ctx, r.afterTheDead)
 }
 
 // underLease works while the database is this run's.
@@ -205,7 +216,7 @@ func (r *restoreRun) prepare(ctx context.Context) error {
 	r.result.Replaced = Replacement{Database: r.result.Target, Tables: r.live.tables}
 	if !r.req.Replace {
 		return fault.New(fault.Refused, "--replace, or --to another database",
-			"the database %s holds %d tables with %d rows, which would be lost", r.req.Target, len(r.live.tables), r.live.rows())
+			"the database %s holds %d tables with %d rows, which would be lost%s", r.req.Target, len(r.live.tables), r.live.rows(), r.left)
 	}
 	if err := r.fits(); err != nil || r.req.DryRun || r.req.NoSafetyBackup {
 		return err

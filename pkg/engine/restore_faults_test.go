@@ -284,3 +284,59 @@ func (s *secondUpload) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.refuse()
 	return &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 }
+
+// lostNetwork is one that is gone for good once a second file was to be uploaded.
+type lostNetwork struct {
+	uploads int
+	gone    atomic.Bool
+}
+
+func (d *lostNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPut {
+		d.uploads++
+	}
+	if d.uploads > 1 || d.gone.Load() {
+		d.gone.Store(true)
+		return nil, errors.New("the network is gone")
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// A part of a backup that a dead restore left in a database of its own is taken
+// away by the next one; what it left in another's is to be undone.
+func TestRestoreAfterADeath(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"new", "old"} {
+		r := newRestoreBench(t, func(*sandbox.Options) {}, nil)
+		network := &lostNetwork{}
+		dead := r.host(func(o *engine.Options) {
+			o.D1, o.PieceStatements = r.client(network), 3
+			o.Pause = func(int) time.Duration { return time.Millisecond }
+			o.Store = tampered{Store: o.Store, put: func(key string, _ func() (store.Receipt, error)) (store.Receipt, error, bool) {
+				return store.Receipt{}, errors.New("gone"), strings.HasSuffix(key, ".end.json")
+			}}
+		})
+		result, err := dead.Restore(t.Context(), engine.RestoreRequest{
+			Source: r.source, Target: target, Replace: target == "old", AllowPartial: true, NoSafetyBackup: true,
+		})
+		if err == nil || result.State != engine.StatePartial {
+			t.Fatalf("%s: %v", result.State, err)
+		}
+		if got := r.content(target); got == r.old || got == r.backup {
+			t.Fatalf("it holds no part:\n%.300s", got)
+		}
+		after, err := r.e.Restore(t.Context(), engine.RestoreRequest{Source: r.source, Target: target, Replace: target == "old"})
+		if target == "new" {
+			if err != nil || r.content(target) != r.backup {
+				t.Errorf("%v; it holds\n%.300s", err, r.content(target))
+			}
+			continue
+		}
+		if after.State != engine.StateUntouched || fault.KindOf(err) != fault.Refused || !slices.Contains(fault.Hints(err), "patina undo "+result.Job.ID) {
+			t.Errorf("%s: %v %v", after.State, err, fault.Hints(err))
+		}
+		if _, err := r.e.Rewind(t.Context(), engine.RewindRequest{Job: result.Job.ID}); err != nil || r.content(target) != r.old {
+			t.Errorf("%v; it holds\n%.300s", err, r.content(target))
+		}
+	}
+}

@@ -103,6 +103,9 @@ func (r *restoreRun) afterTheDead(ctx context.Context) error {
 	}
 	said := "an earlier restore of " + r.req.Target + ", " + dead.Job.ID + ", died: "
 	switch {
+	case last < 0 && dead.Restore.Created:
+		r.left = "; they are what " + dead.Job.ID + " restored, which died before it could say so"
+		return nil
 	case last < 0:
 		r.warn(said + "what the database holds is untouched by it, or all of its backup")
 		return nil
