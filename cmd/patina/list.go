@@ -105,7 +105,7 @@ func (a *app) printList(result engine.ListResult) error {
 	}
 	t := newTable(append(columns, "job")...)
 	for _, e := range result.Entries {
-		m := e.Manifest
+		m := e.Manifest()
 		cells := []string{
 			moment(m.StartedAt), m.Database.Name, kinds(e), size(m.Plain.Bytes), size(e.StoredBytes()),
 			rows(m), string(m.Trigger), state(e), proof(e, result.Now),
@@ -154,7 +154,7 @@ func state(e engine.Entry) string {
 	if !e.Good() {
 		return "failed: " + e.Failed
 	}
-	return string(e.Manifest.Fidelity)
+	return string(e.Manifest().Fidelity)
 }
 
 // proof is what was proven last, and how long ago.
@@ -254,7 +254,7 @@ func listDocument(r engine.ListResult) listJSON {
 }
 
 func entryDocument(e engine.Entry) entryJSON {
-	m := e.Manifest
+	m := e.Manifest()
 	manifestKey, object := e.Key, m.Object.Key
 	if !e.Daily {
 		manifestKey, object = e.Archived.Archive, e.Archived.Object.Key

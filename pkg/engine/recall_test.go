@@ -55,7 +55,7 @@ func TestWhatWasReadIsRemembered(t *testing.T) {
 		t.Errorf("%d documents are read after 2 came and 1 changed, for %d backups", got, len(third.Entries))
 	}
 	for _, entry := range third.Entries {
-		if entry.Key == changed && entry.Manifest.Host != "host-9" {
+		if entry.Key == changed && entry.Manifest().Host != "host-9" {
 			t.Errorf("%s is told as it was", changed)
 		}
 	}
