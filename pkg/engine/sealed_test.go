@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/AutumnsGrove/patina/pkg/engine"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/seal"
 )
 
