@@ -206,19 +206,43 @@ func (e *Engine) inventoryOf(ctx context.Context, found listing, known said, cla
 	inv.judgeArchives()
 	inv.addMembers()
 	inv.judgeEntries(e.opts.Now())
-	inv.entries = sortedEntries(inv.entries)
+	sortEntries(inv.entries)
 	return inv, nil
 }
 
-// sortedEntries are the entries newest first. Each is moved once, for they are
-// large.
-func sortedEntries(entries []Entry) []Entry {
-	order := make([]int, len(entries))
-	for i := range order {
-		order[i] = i
+// sortEntries sorts the entries, in the order of their keys most often, newest
+// first. Each is moved once, for they are large. To begin with the newest day is to
+// have sorted them, but for those of one day.
+func sortEntries(entries []Entry) {
+	order := make([]int, 0, len(entries))
+	for end := len(entries); end > 0; {
+		first := end - 1
+		for first > 0 && entries[first-1].Name.Day.Equal(entries[first].Name.Day) {
+			first--
+		}
+		for i := first; i < end; i++ {
+			order = append(order, i)
+		}
+		end = first
 	}
 	slices.SortFunc(order, func(a, b int) int { return newer(&entries[a], &entries[b]) })
-	return pick(entries, order)
+	arrange(entries, order)
+}
+
+// arrange puts at each place what is at the place that the order says.
+func arrange[T any](all []T, order []int) {
+	for start := range order {
+		if order[start] == start {
+			continue
+		}
+		first, i := all[start], start
+		for order[i] != start {
+			next := order[i]
+			all[i], order[i] = all[next], i
+			i = next
+		}
+		all[i], order[i] = first, i
+	}
 }
 
 func newestFirst(a, b Entry) int { return newer(&a, &b) }
@@ -247,11 +271,11 @@ func (e *Engine) listBackups(ctx context.Context, prefix string, found *listing)
 func (l *listing) add(info store.Info) {
 	l.bytes += info.Bytes
 	if !strings.HasSuffix(info.Key, ".json") {
-		l.others = append(l.others, info)
+		l.others = append(roomy(l.others), info)
 		return
 	}
 	if name, ext, err := backup.ParseName(info.Key); err == nil && ext == "json" {
-		l.manifests = append(l.manifests, dailyInfo{info, name})
+		l.manifests = append(roomy(l.manifests), dailyInfo{info, name})
 		return
 	}
 	if _, ext, err := backup.ParseArchiveName(info.Key); err == nil && ext == "json" {
@@ -259,6 +283,15 @@ func (l *listing) add(info store.Info) {
 		return
 	}
 	l.others = append(l.others, info)
+}
+
+// roomy doubles a list that is full. What is appended to a long one has it grow by
+// a quarter only, so that all of it is moved again and again.
+func roomy[T any](list []T) []T {
+	if len(list) < cap(list) {
+		return list
+	}
+	return slices.Grow(list, max(len(list), recallAtOnce))
 }
 
 // readManifests reads all manifests of dailies. One that cannot be read as ours is
@@ -324,15 +357,6 @@ func (e *Engine) readMissing(ctx context.Context, dailies []dailyInfo, briefs []
 
 // vanished says of a document that it is gone since it was listed.
 const vanished = "it is gone since it was listed"
-
-// pick are those at some places.
-func pick[T any](all []T, places []int) []T {
-	picked := make([]T, len(places))
-	for n, i := range places {
-		picked[n] = all[i]
-	}
-	return picked
-}
 
 // eachDocument reads small objects side by side, and hands each, with what it was
 // that was read, to a function that is called from several goroutines. The body of

@@ -30,11 +30,10 @@ type keptRecords struct {
 
 // pinned is the pin of a backup that holds at a time; nil for none.
 func (k keptRecords) pinned(manifestKey string, now time.Time) *manifest.Pin {
-	pin, ok := k.pins[manifestKey]
-	if !ok || !pin.Holds(now) {
-		return nil
+	if pin, ok := k.pins[manifestKey]; ok && pin.Holds(now) {
+		return &pin
 	}
-	return &pin
+	return nil
 }
 
 // keptIn reads the records of pins and of retired databases, of those that were
