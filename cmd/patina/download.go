@@ -181,7 +181,7 @@ func (a *app) printDownload(choice engine.Choice, target string) error {
 	}
 	for _, other := range choice.Others {
 		a.say(fmt.Sprintf("the day has another: %s (job %s), %s", other.Brief.StartedAt.UTC().Format(time.TimeOnly),
-			other.Brief.JobID, state(other)))
+			other.Brief.JobID, state(other, other.Manifest().Fidelity)))
 	}
 	return nil
 }
