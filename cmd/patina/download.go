@@ -110,7 +110,7 @@ func (o downloadOptions) target(a *app, choice engine.Choice) string {
 	if !a.host.outTerminal {
 		return "-"
 	}
-	m := choice.Manifest
+	m := choice.Manifest()
 	name := m.Database.Name + "-" + m.StartedAt.UTC().Format("20060102T150405Z") + ".sql"
 	if o.raw {
 		name = strings.TrimSuffix(name, ".sql") + choice.RawExtension()
@@ -164,7 +164,7 @@ func (a *app) printDownload(choice engine.Choice, target string) error {
 			Others []entryJSON `json:"others"`
 		}{target, entryDocument(choice.Entry), entryDocuments(choice.Others)})
 	}
-	m := choice.Manifest
+	m := choice.Manifest()
 	content := ""
 	if !sealed(m) {
 		content = fmt.Sprintf(", %s rows", rows(m))
@@ -186,8 +186,8 @@ func (a *app) printDownload(choice engine.Choice, target string) error {
 
 // otherOfDay names a backup that was not taken.
 func otherOfDay(other engine.Entry) string {
-	return fmt.Sprintf("the day has another: %s (job %s), %s", other.Manifest.StartedAt.UTC().Format(time.TimeOnly),
-		other.Manifest.JobID, state(other))
+	return fmt.Sprintf("the day has another: %s (job %s), %s", other.Brief.StartedAt.UTC().Format(time.TimeOnly),
+		other.Brief.JobID, state(other, other.Manifest().Fidelity))
 }
 
 func entryDocuments(entries []engine.Entry) []entryJSON {

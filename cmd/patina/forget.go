@@ -85,5 +85,5 @@ func newestWords(r engine.ForgetResult) string {
 	if r.Newest == nil {
 		return ""
 	}
-	return ", of " + moment(r.Newest.Manifest.StartedAt)
+	return ", of " + moment(r.Newest.Brief.StartedAt)
 }

@@ -105,10 +105,10 @@ func (a *app) printList(result engine.ListResult) error {
 	}
 	t := newTable(append(columns, "job")...)
 	for _, e := range result.Entries {
-		m := e.Manifest
+		m := e.Manifest()
 		cells := []string{
 			moment(m.StartedAt), m.Database.Name, kinds(e), size(m.Plain.Bytes), size(e.StoredBytes()),
-			rows(m), string(m.Trigger), state(e), proof(e, result.Now),
+			rows(m), string(m.Trigger), state(e, m.Fidelity), proof(e, result.Now),
 		}
 		if pins {
 			cells = append(cells, pinCell(e))
@@ -150,11 +150,11 @@ func rows(m manifest.Backup) string {
 func sealed(m manifest.Backup) bool { return m.Encrypted() && m.Tables == nil }
 
 // state is what an operator needs to know of a backup in a word or two.
-func state(e engine.Entry) string {
+func state(e engine.Entry, fidelity backup.Fidelity) string {
 	if !e.Good() {
 		return "failed: " + e.Failed
 	}
-	return string(e.Manifest.Fidelity)
+	return string(fidelity)
 }
 
 // proof is what was proven last, and how long ago.
@@ -254,7 +254,7 @@ func listDocument(r engine.ListResult) listJSON {
 }
 
 func entryDocument(e engine.Entry) entryJSON {
-	m := e.Manifest
+	m := e.Manifest()
 	manifestKey, object := e.Key, m.Object.Key
 	if !e.Daily {
 		manifestKey, object = e.Archived.Archive, e.Archived.Object.Key

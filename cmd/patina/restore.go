@@ -212,7 +212,7 @@ func (a *app) restoreD1(ctx context.Context, eng *engine.Engine, opts restoreOpt
 	req.Source, req.Target = source, target.name
 	ask := a.confirmation(opts.yes, p.pause)
 	req.Confirm = func(r engine.Replacement) error {
-		return ask(r, fmt.Sprintf("its %s rows are replaced by the %s of %s", humanize.Comma(r.Rows()), rows(source.Entry.Manifest), source.Entry.ID()))
+		return ask(r, fmt.Sprintf("its %s rows are replaced by the %s of %s", humanize.Comma(r.Rows()), rows(source.Entry.Manifest()), source.Entry.ID()))
 	}
 	return eng.Restore(ctx, req)
 }
@@ -245,7 +245,7 @@ func (a *app) printRestore(r restored, failure error) error {
 	if failure != nil {
 		return nil
 	}
-	m := r.choice.Manifest
+	m := r.choice.Manifest()
 	a.say(fmt.Sprintf("%s of %s (job %s): %s, %s rows, SHA-256 verified",
 		m.Database.Name, moment(m.StartedAt), m.JobID, size(m.Plain.Bytes), rows(m)))
 	for _, c := range r.changes {

@@ -72,7 +72,7 @@ func (a *app) printStatus(s engine.StatusResult) error {
 	for _, d := range s.Databases {
 		row := []string{d.Name, "never backed up", "", "", fmt.Sprint(d.Backups), d.LastError}
 		if d.Newest != nil {
-			m := d.Newest.Manifest
+			m := d.Newest.Manifest()
 			row[1], row[2], row[3] = moment(m.StartedAt), ageOf(s.Now.Sub(m.StartedAt)), size(m.Plain.Bytes)
 		}
 		t.add(row...)
@@ -228,7 +228,7 @@ func dbStatusDocument(d engine.DatabaseStatus, now time.Time) dbStatusJSON {
 	doc := dbStatusJSON{Name: d.Name, Backups: d.Backups, LastError: d.LastError, NeverBacked: d.Newest == nil}
 	if d.Newest != nil {
 		entry := entryDocument(*d.Newest)
-		seconds := int64(now.Sub(d.Newest.Manifest.StartedAt).Seconds())
+		seconds := int64(now.Sub(d.Newest.Brief.StartedAt).Seconds())
 		doc.LastBackup, doc.AgeSeconds = &entry, &seconds
 	}
 	return doc

@@ -161,7 +161,7 @@ func (a *app) showVerify(r engine.VerifyResult, kinds []fault.Kind) error {
 func (a *app) verifyTable(r engine.VerifyResult) error {
 	t := newTable("taken", "database", "kind", "size", "proven", "last proof", "object")
 	for _, v := range r.Verified {
-		m := v.Entry.Manifest
+		m := v.Entry.Manifest()
 		proven := string(v.Level)
 		if v.Err != nil {
 			proven = "failed"

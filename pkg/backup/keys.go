@@ -72,8 +72,8 @@ func ParseName(key string) (Name, string, error) {
 	if !ok || strings.Contains(file, "/") {
 		return Name{}, "", fmt.Errorf("%q: %w", key, ErrKey)
 	}
-	at, err := time.Parse(dayLayout, day)
-	if err != nil {
+	at, ok := parseDay(day)
+	if !ok {
 		return Name{}, "", fmt.Errorf("%q: %w: bad day", key, ErrKey)
 	}
 	escaped, ext, ok := strings.Cut(file, ".")
@@ -95,6 +95,32 @@ func ParseName(key string) (Name, string, error) {
 		return Name{}, "", fmt.Errorf("%q: %w: unknown extension", key, ErrKey)
 	}
 	return name, ext, nil
+}
+
+// parseDay reads a day as time.Parse does, in a fraction of the time: a listing
+// has hundreds of thousands.
+func parseDay(s string) (time.Time, bool) {
+	if len(s) != len(dayLayout) || s[4] != '-' || s[7] != '-' {
+		return time.Time{}, false
+	}
+	year, month, day := digits(s[:4]), digits(s[5:7]), digits(s[8:])
+	if year < 0 || month < 1 || day < 1 {
+		return time.Time{}, false
+	}
+	at := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
+	return at, at.Month() == time.Month(month) && at.Day() == day
+}
+
+// digits is the number that s is; -1 where it is none.
+func digits(s string) int {
+	n := 0
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return -1
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return n
 }
 
 // isSuffix says whether s reads as time and run. An extension never does:
@@ -135,10 +161,12 @@ func DayPrefix(day time.Time) string {
 // letters, digits, hyphen and underscore stand for themselves, every other
 // byte is percent-encoded.
 func escapeName(name string) string {
-	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	if isPlain(name) {
+		return name
+	}
 	var b strings.Builder
 	for i := range len(name) {
-		if strings.IndexByte(plain, name[i]) >= 0 {
+		if isPlain(name[i : i+1]) {
 			b.WriteByte(name[i])
 			continue
 		}
@@ -147,9 +175,23 @@ func escapeName(name string) string {
 	return b.String()
 }
 
+// isPlain says whether every byte of s stands for itself in a key.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
 // unescapeName reads what escapeName wrote, and nothing else: a name has one
 // spelling, so that one database cannot lie under two keys.
 func unescapeName(s string) (string, error) {
+	if s != "" && isPlain(s) {
+		return s, nil
+	}
 	name, err := url.PathUnescape(s)
 	if err != nil || name == "" || escapeName(name) != s {
 		return "", fmt.Errorf("bad database name %q", s)

@@ -2,6 +2,7 @@ package backup_test
 
 import (
 	"errors"
+	"fmt"
 	"path"
 	"strings"
 	"testing"
@@ -70,6 +71,28 @@ func TestForeignKeysAreNoNames(t *testing.T) {
 	} {
 		if name, ext, err := backup.ParseName(key); !errors.Is(err, backup.ErrKey) {
 			t.Errorf("ParseName(%q) = %v, %q, %v; want ErrKey", key, name, ext, err)
+		}
+	}
+}
+
+// TestDaysOfKeysAreThoseOfTheCalendar holds the days of keys against time.Parse, for
+// every day of a month in years with and without a leap day.
+func TestDaysOfKeysAreThoseOfTheCalendar(t *testing.T) {
+	t.Parallel()
+	var days []string
+	for _, year := range []string{"0000", "0001", "1900", "2000", "2023", "2024", "9999", "+024", "2 24", "٢٠"} {
+		for month := range 14 {
+			for d := range 33 {
+				days = append(days, fmt.Sprintf("%s-%02d-%02d", year, month, d))
+			}
+		}
+	}
+	days = append(days, "2024-1-01", "2024-01-1", "2024/01/01", "2024-01/01", "2024-0a-01", "2024-01-01Z", "")
+	for _, text := range days {
+		want, wrong := time.Parse(time.DateOnly, text)
+		name, _, err := backup.ParseName("daily/" + text + "/a.sql")
+		if (wrong == nil) != (err == nil) || wrong == nil && !name.Day.Equal(want) {
+			t.Errorf("%q is the day %s, %v; want %s, %v", text, name.Day, err, want, wrong)
 		}
 	}
 }

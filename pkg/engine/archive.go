@@ -78,7 +78,7 @@ func (w WeekResult) ok() bool {
 func (w WeekResult) PlainBytes() int64 {
 	var n int64
 	for _, d := range w.Dailies {
-		n += d.Manifest.Plain.Bytes
+		n += d.Manifest().Plain.Bytes
 	}
 	return n
 }
@@ -274,11 +274,11 @@ func (r *archiveRun) weeks(ctx context.Context, due backup.Week) ([]backup.Week,
 
 // weekPrefixes are what the keys of a week's dailies and archives begin with.
 func weekPrefixes(week backup.Week) []string {
-	prefixes := []string{backup.WeekPrefix(week)}
+	var prefixes []string
 	for _, day := range week.Days() {
 		prefixes = append(prefixes, backup.DayPrefix(day))
 	}
-	return prefixes
+	return append(prefixes, backup.WeekPrefix(week))
 }
 
 // unarchived says whether the backup is a daily that no archive holds, or none

@@ -78,7 +78,7 @@ func fitting(dailies []Entry, most int64) (int, error) {
 	const perMember, perLine = 2048, 8
 	size := int64(0)
 	for i, entry := range dailies {
-		body, err := manifest.Encode(entry.Manifest)
+		body, err := manifest.Encode(entry.Manifest())
 		if err != nil {
 			return 0, err
 		}
@@ -100,8 +100,8 @@ func ofStoredDaily(records []manifest.ProofRecord) []manifest.ProofRecord {
 // so that those that are equal do.
 func byDatabase(a, b Entry) int {
 	return cmp.Or(
-		cmp.Compare(a.Manifest.Database.Name, b.Manifest.Database.Name),
-		a.Name.Day.Compare(b.Name.Day), a.Manifest.StartedAt.Compare(b.Manifest.StartedAt), cmp.Compare(a.Key, b.Key))
+		cmp.Compare(a.Brief.Database, b.Brief.Database),
+		a.Name.Day.Compare(b.Name.Day), a.Brief.StartedAt.Compare(b.Brief.StartedAt), cmp.Compare(a.Key, b.Key))
 }
 
 // nextPart is the first part of a week that has no manifest, nor any after it.
@@ -147,7 +147,7 @@ func dayText(day time.Time) string { return day.UTC().Format(time.DateOnly) }
 func (p weekPlan) gaps(now time.Time) []manifest.Gap {
 	days := map[string][]string{} // with a good backup, by database, in order
 	for _, entry := range p.known {
-		name, day := entry.Manifest.Database.Name, dayText(entry.Name.Day)
+		name, day := entry.Brief.Database, dayText(entry.Name.Day)
 		if _, seen := days[name]; !seen {
 			days[name] = nil
 		}
@@ -194,7 +194,7 @@ func (p weekPlan) tried() []string {
 // days that have one, in order.
 func (p weekPlan) why(day time.Time, database string, has []string, now time.Time) string {
 	for _, entry := range p.known {
-		if why := p.damaged[entry.Key]; why != "" && entry.Name.Day.Equal(day) && entry.Manifest.Database.Name == database {
+		if why := p.damaged[entry.Key]; why != "" && entry.Name.Day.Equal(day) && entry.Brief.Database == database {
 			return "its stored bytes are damaged: " + why
 		}
 	}
@@ -226,7 +226,7 @@ func (w *weekRun) describe(dailies []Entry) (manifest.Index, error) {
 		Gaps: w.plan.gaps(w.startedAt),
 	}
 	for _, entry := range dailies {
-		file, err := archive.Dump{Key: entry.Key, Manifest: entry.Manifest}.Describe()
+		file, err := archive.Dump{Key: entry.Key, Manifest: entry.Manifest()}.Describe()
 		if err != nil {
 			return manifest.Index{}, err
 		}

@@ -62,7 +62,7 @@ func (b *bench) wantArchived(e *engine.Engine, backups int) {
 	b.t.Helper()
 	for _, entry := range b.list(e).Entries {
 		if entry.Daily {
-			b.remove(entry.Key, entry.Manifest.Object.Key)
+			b.remove(entry.Key, entry.Manifest().Object.Key)
 		}
 	}
 	list := b.list(e)

@@ -347,7 +347,7 @@ func (w *weekRun) settle(outcome Outcome, key string, m manifest.Archive) {
 func (w *weekRun) fail(ctx context.Context, err error) {
 	w.result.Outcome, w.result.Err = OutcomeFailed, err
 	switch {
-	case errors.Is(err, errLeaseLost):
+	case errors.Is(context.Cause(ctx), errLeaseLost):
 		w.result.Outcome, w.result.Err = OutcomeHeld, fault.Wrap(fault.Held, "patina status", errLeaseLost)
 	case errors.Is(ctx.Err(), context.Canceled):
 		w.result.Outcome, w.result.Err = OutcomeInterrupted, errInterrupted

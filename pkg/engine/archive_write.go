@@ -77,7 +77,7 @@ func (w *weekRun) fill(ctx context.Context, writer *archive.Writer, dailies []En
 	defer checks.wait()
 	var total, read atomic.Int64
 	for _, entry := range dailies {
-		total.Add(entry.Manifest.Object.Stored.Bytes)
+		total.Add(entry.Brief.StoredBytes)
 	}
 	for i, entry := range dailies {
 		source := ahead.get(i)
@@ -97,14 +97,14 @@ func (w *weekRun) fill(ctx context.Context, writer *archive.Writer, dailies []En
 			}}, body}, nil
 		}
 		repeated := i+1 < len(dailies) && sameFile(entry, dailies[i+1])
-		dump := archive.Dump{Key: entry.Key, Manifest: entry.Manifest, Document: document}
+		dump := archive.Dump{Key: entry.Key, Manifest: entry.Manifest(), Document: document}
 		if err := writer.WriteDump(dump, open, repeated); err != nil {
 			return w.judge(ctx, entry, err)
 		}
 		if !opened {
 			checks.read(ctx, entry)
 		}
-		read.Add(entry.Manifest.Object.Stored.Bytes)
+		read.Add(entry.Brief.StoredBytes)
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ type watchedCloser struct {
 }
 
 func sameFile(a, b Entry) bool {
-	return archive.Dump{Manifest: a.Manifest}.Content() == archive.Dump{Manifest: b.Manifest}.Content()
+	return archive.Dump{Manifest: a.Manifest()}.Content() == archive.Dump{Manifest: b.Manifest()}.Content()
 }
 
 // judge tells a daily that is damaged or gone from one that could not be read.
@@ -257,7 +257,7 @@ func (s *source) document() ([]byte, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	if m, err := manifest.Decode[manifest.Backup](s.body); err != nil || m.Object.Stored != s.entry.Manifest.Object.Stored {
+	if m, err := manifest.Decode[manifest.Backup](s.body); err != nil || m.Object.Stored != s.entry.Manifest().Object.Stored {
 		return nil, errors.Join(seal.ErrDamaged, errors.New("its manifest is not what it was"), err)
 	}
 	return s.body, nil
@@ -299,7 +299,7 @@ func (s *source) pump() {
 
 // newChunk is memory for a chunk; a small daily needs less than a whole one.
 func (s *source) newChunk() []byte {
-	if need := s.entry.Manifest.Object.Stored.Bytes + 1; need < aheadChunk {
+	if need := s.entry.Brief.StoredBytes + 1; need < aheadChunk {
 		return make([]byte, need)
 	}
 	select {

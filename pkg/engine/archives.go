@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -36,16 +35,16 @@ type Archived struct {
 // readArchives reads the manifests of archives, and claims their objects. Those
 // that another part replaces are claimed, and else ignored. What cannot be read as
 // ours is foreign.
-func (e *Engine) readArchives(ctx context.Context, found listing, stored map[string]int64, inv *inventory) error {
-	read, whys := make([]Archive, len(found.archives)), make([]string, len(found.archives))
-	err := e.eachDocument(ctx, found.archives, func(i int, _ store.Info, body []byte) {
-		read[i], whys[i] = archiveOf(found.archives[i].Key, body)
+func (e *Engine) readArchives(ctx context.Context, infos []store.Info, stored *objects, inv *inventory) error {
+	read, whys := make([]Archive, len(infos)), make([]string, len(infos))
+	err := e.eachDocument(ctx, infos, func(i int, _ store.Info, body []byte) {
+		read[i], whys[i] = archiveOf(infos[i].Key, body)
 	})
 	if err != nil {
 		return err
 	}
 	var all []Archive
-	for i, info := range found.archives {
+	for i, info := range infos {
 		switch {
 		case whys[i] == vanished:
 			inv.vanished = append(inv.vanished, info)
@@ -53,8 +52,11 @@ func (e *Engine) readArchives(ctx context.Context, found listing, stored map[str
 			inv.foreign = append(inv.foreign, Stray{Info: info, Why: whys[i]})
 		default:
 			object := read[i].Manifest.Object
-			inv.claimed[object.Key] = true
-			read[i].Failed = lackingIn(stored, object.Key, object.Stored.Bytes)
+			why, listed := stored.claim(object.Key, object.Stored.Bytes)
+			if !listed {
+				inv.elsewhere = append(inv.elsewhere, object.Key)
+			}
+			read[i].Failed = why
 			all = append(all, read[i])
 		}
 	}
@@ -76,18 +78,6 @@ func archiveOf(key string, body []byte) (Archive, string) {
 		return Archive{}, "it is the manifest of " + name.String()
 	}
 	return Archive{Name: name, Key: key, Manifest: m}, ""
-}
-
-// lackingIn says what a listing tells against an object; empty for nothing.
-func lackingIn(stored map[string]int64, key string, want int64) string {
-	bytes, there := stored[key]
-	switch {
-	case !there:
-		return key + " is gone"
-	case bytes != want:
-		return fmt.Sprintf("%s has %d bytes, its manifest says %d", key, bytes, want)
-	}
-	return ""
 }
 
 // inForce tells the archives from those that another one replaces, if that can be
@@ -118,10 +108,10 @@ func inForce(all []Archive) (inForce, replaced []Archive) {
 // addMembers makes each member of an archive an entry, or the second place of
 // the daily that it was made of.
 func (inv *inventory) addMembers() {
-	places := make(map[backupID]int, len(inv.entries))
-	for i, entry := range inv.entries {
-		places[idOf(entry.Key, entry.Manifest)] = i
+	if len(inv.archives) == 0 {
+		return
 	}
+	places := inv.newPlaces()
 	for _, archive := range inv.archives {
 		for _, member := range archive.Manifest.Members {
 			inv.addMember(archive, member, places)
@@ -137,7 +127,30 @@ type backupID struct {
 
 func idOf(key string, m manifest.Backup) backupID { return backupID{key, m.JobID, m.RunID} }
 
-func (inv *inventory) addMember(archive Archive, member manifest.Member, places map[backupID]int) {
+func (e *Entry) backupID() backupID { return backupID{e.Key, e.Brief.JobID, e.Brief.RunID} }
+
+// places is where backups stand among the entries: first the dailies, in the order
+// of their keys, of which no two are the same, and then members of archives.
+type places struct {
+	dailies []Entry
+	members map[backupID]int
+}
+
+func (inv *inventory) newPlaces() places {
+	slices.SortFunc(inv.entries, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
+	return places{dailies: slices.Clip(inv.entries), members: map[backupID]int{}}
+}
+
+func (p places) of(id backupID) (int, bool) {
+	i, found := slices.BinarySearchFunc(p.dailies, id.manifestKey, func(e Entry, key string) int { return cmp.Compare(e.Key, key) })
+	if found && p.dailies[i].backupID() == id {
+		return i, true
+	}
+	i, found = p.members[id]
+	return i, found
+}
+
+func (inv *inventory) addMember(archive Archive, member manifest.Member, places places) {
 	name, _, err := backup.ParseName(member.ManifestKey)
 	if err != nil {
 		return // no key that any daily can have: nothing could ask for it
@@ -147,11 +160,11 @@ func (inv *inventory) addMember(archive Archive, member manifest.Member, places 
 		Failed: cmp.Or(archive.Failed, failure(about(inv.proofs[member.ManifestKey], archive.Key))),
 	}
 	id := idOf(member.ManifestKey, member.Backup)
-	i, known := places[id]
+	i, known := places.of(id)
 	if !known {
-		places[id] = len(inv.entries)
+		places.members[id] = len(inv.entries)
 		inv.entries = append(inv.entries, Entry{
-			Name: name, Key: member.ManifestKey, Manifest: member.Backup, Archived: archived, Failed: archived.Failed,
+			Name: name, Key: member.ManifestKey, Brief: manifest.NewBrief(member.Backup), Archived: archived, Failed: archived.Failed,
 		})
 		return
 	}

@@ -43,9 +43,9 @@ func (b *bench) pack(e *engine.Engine, part int, replaces []int, entries []engin
 	}
 	for _, entry := range entries {
 		var content bytes.Buffer
-		stored := b.read(entry.Manifest.Object.Key)
-		_, extension, _ := strings.Cut(entry.Manifest.Object.Key, ".sql")
-		if entry.Manifest.Encrypted() {
+		stored := b.read(entry.Manifest().Object.Key)
+		_, extension, _ := strings.Cut(entry.Manifest().Object.Key, ".sql")
+		if entry.Manifest().Encrypted() {
 			content.Write(stored)
 		} else if err := e.Download(b.t.Context(), entry, &content); err != nil {
 			b.t.Fatal(err)
@@ -59,7 +59,7 @@ func (b *bench) pack(e *engine.Engine, part int, replaces []int, entries []engin
 		flush()
 		member := manifest.Member{
 			Name: file1, Offset: int64(file.Len()), Content: seal.SumOf(content.Bytes()),
-			ManifestKey: entry.Key, Manifest: seal.SumOf(b.read(entry.Key)), Backup: entry.Manifest,
+			ManifestKey: entry.Key, Manifest: seal.SumOf(b.read(entry.Key)), Backup: entry.Manifest(),
 		}
 		_, _ = w.Write(content.Bytes())
 		member.Packed = flush()
@@ -128,7 +128,7 @@ func TestAWeekIsReadOutOfItsArchive(t *testing.T) {
 				if !entry.Daily || entry.Archived == nil || entry.Kind() != engine.KindDaily {
 					t.Errorf("%s: daily %t, archived %v", entry.ID(), entry.Daily, entry.Archived)
 				}
-				b.remove(entry.Key, entry.Manifest.Object.Key)
+				b.remove(entry.Key, entry.Manifest().Object.Key)
 			}
 			list := b.list(reader)
 			if len(list.Entries) != 2 || len(list.Foreign)+len(list.Unfinished) != 0 {
@@ -308,7 +308,7 @@ func TestAReplacedPartIsIgnored(t *testing.T) {
 	b.pack(e, 1, nil, dailies[:1])
 	second := b.pack(e, 2, []int{1}, dailies)
 	for _, entry := range dailies {
-		b.remove(entry.Key, entry.Manifest.Object.Key)
+		b.remove(entry.Key, entry.Manifest().Object.Key)
 	}
 	status, err := e.Status(t.Context(), engine.StatusRequest{})
 	if err != nil {

@@ -17,14 +17,14 @@ import (
 // Open is an entry with what its manifest tells only to those who can open the
 // dump; one that is not encrypted is returned as it is.
 func (e *Engine) Open(ctx context.Context, entry Entry) (Entry, error) {
-	if !entry.Manifest.Encrypted() {
+	if !entry.Manifest().Encrypted() {
 		return entry, nil
 	}
 	identities, err := e.identities(ctx)
 	if err != nil {
 		return Entry{}, err
 	}
-	opened, err := entry.Manifest.Open(identities)
+	opened, err := entry.Manifest().Open(identities)
 	switch {
 	case errors.Is(err, seal.ErrNoIdentity):
 		return Entry{}, fault.Wrap(fault.Usage, "name the file of a private key with --identity, or set backup.encryption.identity",
@@ -36,12 +36,12 @@ func (e *Engine) Open(ctx context.Context, entry Entry) (Entry, error) {
 	case err != nil:
 		return Entry{}, fmt.Errorf("%s: %w", entry.ID(), err)
 	}
-	entry.Manifest = opened
+	entry.Brief = manifest.NewBrief(opened)
 	return entry, nil
 }
 
 func recipientsOf(entry Entry) string {
-	return strings.Join(entry.Manifest.Object.Recipients, ", ")
+	return strings.Join(entry.Manifest().Object.Recipients, ", ")
 }
 
 func (e *Engine) identities(ctx context.Context) (seal.Identities, error) {
@@ -57,7 +57,7 @@ func (e *Engine) identities(ctx context.Context) (seal.Identities, error) {
 // not be used. An encrypted one has to be opened before: see Open.
 func (e *Engine) Download(ctx context.Context, entry Entry, dst io.Writer) error {
 	var by seal.Identities
-	if entry.Manifest.Encrypted() {
+	if entry.Manifest().Encrypted() {
 		var err error
 		if by, err = e.identities(ctx); err != nil {
 			return err
@@ -68,7 +68,7 @@ func (e *Engine) Download(ctx context.Context, entry Entry, dst io.Writer) error
 		if err != nil {
 			return err
 		}
-		return e.copyOut(entry, dst, reader, entry.Manifest.Plain.Bytes)
+		return e.copyOut(entry, dst, reader, entry.Manifest().Plain.Bytes)
 	})
 }
 
@@ -94,10 +94,10 @@ func (e *Engine) DownloadRaw(ctx context.Context, entry Entry, dst io.Writer) er
 // RawExtension is what a file of DownloadRaw's bytes ends in, such as
 // ".sql.gz".
 func (e Entry) RawExtension() string {
-	if !e.Daily && !e.Manifest.Encrypted() {
+	if !e.Daily && !e.Manifest().Encrypted() {
 		return ".sql" + seal.Gzip.Extension()
 	}
-	_, extension, _ := strings.Cut(e.Manifest.Object.Key, ".sql")
+	_, extension, _ := strings.Cut(e.Brief.Object, ".sql")
 	return ".sql" + extension
 }
 
@@ -117,14 +117,14 @@ type place struct {
 // places are where a backup can be read, the best first.
 func (e Entry) places() []place {
 	var all []place
-	expect := e.Manifest.Expect()
+	m := e.Manifest()
 	if e.Daily {
-		all = append(all, place{key: e.Manifest.Object.Key, outer: expect})
+		all = append(all, place{key: m.Object.Key, outer: m.Expect()})
 	}
 	if e.Archived != nil {
 		key, part := e.Archived.member()
 		member := e.Archived.Member
-		member.Backup = e.Manifest // opened, perhaps, unlike the archive's
+		member.Backup = m // opened, perhaps, unlike the archive's
 		from := place{key: key, part: part, outer: member.Expect(), member: &member}
 		if e.Archived.Stream {
 			whole := e.Archived.Object.Stored
@@ -239,7 +239,7 @@ func readFrom(from place, body io.ReadCloser, read func(io.Reader, place) error)
 func (e *Engine) copyOut(entry Entry, dst io.Writer, src io.ReadCloser, total int64) error {
 	watched := &watchedReader{src: src, seen: func(n int64) {
 		e.opts.Observer.Observe(Event{
-			Database: entry.Manifest.Database.Name, Phase: PhaseDownloading, Bytes: n, Total: total,
+			Database: entry.Brief.Database, Phase: PhaseDownloading, Bytes: n, Total: total,
 		})
 	}}
 	return copyAll(dst, watched, src)

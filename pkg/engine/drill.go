@@ -129,7 +129,7 @@ func (d *drillRun) run(ctx context.Context) error {
 // create makes the database, and puts its id on record before it is used: only by
 // that record may it be removed.
 func (d *drillRun) create(ctx context.Context, entry Entry) error {
-	db := entry.Manifest.Database
+	db := entry.Manifest().Database
 	var err error
 	d.created, err = d.e.opts.D1.CreateDatabase(ctx, d1.CreateRequest{
 		Name: backup.DrillName(d.result.Job), Location: locationOf(db), Jurisdiction: db.Jurisdiction,
@@ -221,7 +221,7 @@ func (d *drillRun) conclude(ctx context.Context, failure error) {
 		return // it says nothing of the backup
 	}
 	proof := manifest.ProofRecord{
-		Manifest: d.result.Entry.Key, RunID: d.process.ID, At: at, Level: manifest.LevelDrill, ETag: d.result.Entry.Manifest.Object.ETag,
+		Manifest: d.result.Entry.Key, RunID: d.process.ID, At: at, Level: manifest.LevelDrill, ETag: d.result.Entry.Manifest().Object.ETag,
 		Passed: failure == nil, Detail: message,
 	}
 	if err := record(ctx, d.e, backup.ProofKey(d.result.Entry.Name, at, d.process.ID), proof); err != nil {

@@ -180,7 +180,7 @@ func (b *bench) wantEqual(e *engine.Engine, list engine.ListResult) {
 			b.t.Errorf("download %s: %v", entry.Key, err)
 			continue
 		}
-		if err := b.d1.Dump(b.t.Context(), entry.Manifest.Database.Name, &want); err != nil {
+		if err := b.d1.Dump(b.t.Context(), entry.Brief.Database, &want); err != nil {
 			b.t.Fatal(err)
 		}
 		if got.String() != want.String() {

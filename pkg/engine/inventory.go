@@ -27,8 +27,9 @@ type Entry struct {
 	Name backup.Name
 	// Key is that of the daily's manifest, which is gone where only an archive
 	// holds the backup.
-	Key      string
-	Manifest manifest.Backup
+	Key string
+	// Brief is what the backup is sorted and chosen by: see Manifest for the rest.
+	Brief *manifest.Brief
 	// Daily says that the daily itself is there.
 	Daily bool
 	// Archived tells where an archive holds the backup; nil where none does.
@@ -49,6 +50,9 @@ type Entry struct {
 // Good says whether the entry counts as a backup to rely on.
 func (e Entry) Good() bool { return e.Failed == "" }
 
+// Manifest is all that is told of the backup. It is put together with every call.
+func (e Entry) Manifest() manifest.Backup { return e.Brief.Whole() }
+
 // Kind is where the backup is read from: "daily", or "weekly" for an archive.
 func (e Entry) Kind() Kind {
 	if e.Daily {
@@ -62,7 +66,7 @@ func (e Entry) StoredBytes() int64 {
 	if !e.Daily && e.Archived != nil {
 		return e.Archived.Member.Packed.Bytes
 	}
-	return e.Manifest.Object.Stored.Bytes
+	return e.Brief.StoredBytes
 }
 
 // Kind is a kind of place that holds backups.
@@ -103,11 +107,10 @@ type inventory struct {
 	lacking map[string]string
 	// said are the records about backups.
 	said
-	// lastTaken is when the newest backup of a database began, by its name.
-	lastTaken map[string]time.Time
-	// claimed are the keys of the objects that manifests name.
-	claimed map[string]bool
-	bytes   int64
+	// elsewhere are the keys of the objects that manifests name and that were not
+	// listed.
+	elsewhere []string
+	bytes     int64
 }
 
 // said is what records say of backups, wherever they lie.
@@ -149,17 +152,29 @@ func (e *Engine) listRecords(ctx context.Context) (map[backup.RecordKind][]store
 // listing is what a walk over the folders of backups finds, by what the keys
 // say.
 type listing struct {
-	manifests, archives, others []store.Info
+	manifests        []dailyInfo
+	archives, others []store.Info
 	// runs are the records of runs, where all of the bucket was listed.
 	runs  []store.Info
 	bytes int64
+	// recalled tells what is remembered of the manifests; nil where it was not
+	// asked for yet.
+	recalled *recalling
+}
+
+// dailyInfo is what was listed of the manifest of a daily.
+type dailyInfo struct {
+	store.Info
+	name backup.Name
 }
 
 // takeInventory lists everything below the prefixes, each of the daily or the
 // weekly folder (or all of the bucket, where it is empty), and reads the
-// manifests.
+// manifests. The prefixes must be in order. What is remembered of the manifests is
+// recalled while the listing goes on.
 func (e *Engine) takeInventory(ctx context.Context, prefixes ...string) (inventory, error) {
-	var found listing
+	found := listing{recalled: e.memory.recalling()}
+	defer found.recalled.wait()
 	for _, prefix := range prefixes {
 		if err := e.listBackups(ctx, prefix, &found); err != nil {
 			return inventory{}, err
@@ -175,49 +190,65 @@ func (e *Engine) takeInventory(ctx context.Context, prefixes ...string) (invento
 // inventoryOf reads what was listed. Claimed are the objects that manifests name
 // which were read before; may be nil.
 func (e *Engine) inventoryOf(ctx context.Context, found listing, known said, claimed map[string]bool) (inventory, error) {
-	inv := inventory{said: known, bytes: found.bytes, claimed: map[string]bool{}}
-	if err := e.readManifests(ctx, found.manifests, &inv); err != nil {
+	inv := inventory{said: known, bytes: found.bytes, lacking: map[string]string{}}
+	if err := e.readManifests(ctx, found, &inv); err != nil {
 		return inventory{}, err
 	}
-	stored := found.sizes()
-	inv.noteLacking(stored)
-	if err := e.readArchives(ctx, found, stored, &inv); err != nil {
+	stored := newObjects(found.others)
+	inv.claimObjects(stored)
+	if err := e.readArchives(ctx, found.archives, stored, &inv); err != nil {
 		return inventory{}, err
 	}
-	orphans := slices.DeleteFunc(found.others, func(i store.Info) bool { return inv.claimed[i.Key] || claimed[i.Key] })
+	orphans := slices.DeleteFunc(stored.unclaimed(), func(i store.Info) bool { return claimed[i.Key] })
 	if err := e.sortOrphans(ctx, orphans, &inv); err != nil {
 		return inventory{}, err
 	}
 	inv.judgeArchives()
 	inv.addMembers()
-	inv.judgeEntries()
-	inv.lastTaken = map[string]time.Time{}
-	for i := range inv.entries {
-		entry := &inv.entries[i]
-		entry.Pin = inv.kept.pinned(entry.Key, e.opts.Now())
-		if name := entry.Manifest.Database.Name; entry.Manifest.StartedAt.After(inv.lastTaken[name]) {
-			inv.lastTaken[name] = entry.Manifest.StartedAt
-		}
-	}
-	inv.entries = sortedEntries(inv.entries)
+	inv.judgeEntries(e.opts.Now())
+	sortEntries(inv.entries)
 	return inv, nil
 }
 
-// sortedEntries are the entries newest first. Each is moved once, for they are
-// large.
-func sortedEntries(entries []Entry) []Entry {
-	order := make([]int, len(entries))
-	for i := range order {
-		order[i] = i
+// sortEntries sorts the entries, in the order of their keys most often, newest
+// first. Each is moved once, for they are large. To begin with the newest day is to
+// have sorted them, but for those of one day.
+func sortEntries(entries []Entry) {
+	order := make([]int, 0, len(entries))
+	for end := len(entries); end > 0; {
+		first := end - 1
+		for first > 0 && entries[first-1].Name.Day.Equal(entries[first].Name.Day) {
+			first--
+		}
+		for i := first; i < end; i++ {
+			order = append(order, i)
+		}
+		end = first
 	}
 	slices.SortFunc(order, func(a, b int) int { return newer(&entries[a], &entries[b]) })
-	return pick(entries, order)
+	arrange(entries, order)
+}
+
+// arrange puts at each place what is at the place that the order says.
+func arrange[T any](all []T, order []int) {
+	for start := range order {
+		if order[start] == start {
+			continue
+		}
+		first, i := all[start], start
+		for order[i] != start {
+			next := order[i]
+			all[i], order[i] = all[next], i
+			i = next
+		}
+		all[i], order[i] = first, i
+	}
 }
 
 func newestFirst(a, b Entry) int { return newer(&a, &b) }
 
 func newer(a, b *Entry) int {
-	return cmp.Or(b.Manifest.StartedAt.Compare(a.Manifest.StartedAt), cmp.Compare(a.Key, b.Key))
+	return cmp.Or(b.Brief.StartedAt.Compare(a.Brief.StartedAt), cmp.Compare(a.Key, b.Key))
 }
 
 // listBackups lists a folder of backups and tells manifests from the rest.
@@ -231,6 +262,7 @@ func (e *Engine) listBackups(ctx context.Context, prefix string, found *listing)
 			found.runs = append(found.runs, info)
 		case !strings.HasPrefix(info.Key, backup.RecordsPrefix):
 			found.add(info)
+			found.recalled.follow(ctx, found.manifests)
 		}
 	}
 	return nil
@@ -238,8 +270,12 @@ func (e *Engine) listBackups(ctx context.Context, prefix string, found *listing)
 
 func (l *listing) add(info store.Info) {
 	l.bytes += info.Bytes
-	if _, ext, err := backup.ParseName(info.Key); err == nil && ext == "json" {
-		l.manifests = append(l.manifests, info)
+	if !strings.HasSuffix(info.Key, ".json") {
+		l.others = append(roomy(l.others), info)
+		return
+	}
+	if name, ext, err := backup.ParseName(info.Key); err == nil && ext == "json" {
+		l.manifests = append(roomy(l.manifests), dailyInfo{info, name})
 		return
 	}
 	if _, ext, err := backup.ParseArchiveName(info.Key); err == nil && ext == "json" {
@@ -249,92 +285,78 @@ func (l *listing) add(info store.Info) {
 	l.others = append(l.others, info)
 }
 
-// sizes are the lengths of the objects that are no manifests, by key.
-func (l *listing) sizes() map[string]int64 {
-	sizes := make(map[string]int64, len(l.others))
-	for _, info := range l.others {
-		sizes[info.Key] = info.Bytes
+// roomy doubles a list that is full. What is appended to a long one has it grow by
+// a quarter only, so that all of it is moved again and again.
+func roomy[T any](list []T) []T {
+	if len(list) < cap(list) {
+		return list
 	}
-	return sizes
+	return slices.Grow(list, max(len(list), recallAtOnce))
 }
 
-// noteLacking finds the dailies whose objects are gone, or not as long as they
-// were. That of an adopted one may lie where nothing was listed.
-func (inv *inventory) noteLacking(stored map[string]int64) {
-	inv.lacking = map[string]string{}
-	for _, entry := range inv.entries {
-		object := entry.Manifest.Object
-		if !strings.HasPrefix(object.Key, backup.DayPrefix(entry.Name.Day)) {
-			continue
-		}
-		if why := lackingIn(stored, object.Key, object.Stored.Bytes); why != "" {
-			inv.lacking[entry.Key] = why
+// readManifests reads all manifests of dailies. One that cannot be read as ours is
+// foreign, never an error: one bad file must not hide the good ones.
+func (e *Engine) readManifests(ctx context.Context, found listing, inv *inventory) error {
+	if found.recalled == nil {
+		found.recalled = e.memory.recalling()
+	}
+	briefs := found.recalled.rest(ctx, found.manifests)
+	whys, err := e.readMissing(ctx, found.manifests, briefs)
+	if err != nil {
+		return err
+	}
+	inv.entries = make([]Entry, 0, len(briefs))
+	for i, brief := range briefs {
+		daily := &found.manifests[i]
+		switch {
+		case brief != nil:
+			inv.entries = append(inv.entries, Entry{Name: daily.name, Key: daily.Key, Brief: brief, Daily: true})
+		case whys[i] == vanished:
+			inv.vanished = append(inv.vanished, daily.Info)
+		default:
+			inv.foreign = append(inv.foreign, Stray{Info: daily.Info, Why: whys[i]})
 		}
 	}
+	return nil
 }
 
-// readManifests reads all manifests and claims the objects that they name. One that cannot be read as ours is foreign, never an error: one
-// bad file must not hide the good ones.
-func (e *Engine) readManifests(ctx context.Context, infos []store.Info, inv *inventory) error {
-	entries, whys := make([]Entry, len(infos)), make([]string, len(infos))
-	missing := e.memory.recall(ctx, infos, func(i int, m manifest.Backup) {
-		entries[i], whys[i] = entryOf(infos[i].Key, m)
-	})
-	remembers := e.memory.usable(len(infos))
-	err := e.eachDocument(ctx, pick(infos, missing), func(n int, info store.Info, body []byte) {
-		i := missing[n]
+// readMissing reads the manifests of which there is no brief, and says of those
+// that still have none, by their place, why.
+func (e *Engine) readMissing(ctx context.Context, dailies []dailyInfo, briefs []*manifest.Brief) (map[int]string, error) {
+	var missing []int
+	var infos []store.Info
+	for i, brief := range briefs {
+		if brief == nil {
+			missing, infos = append(missing, i), append(infos, dailies[i].Info)
+		}
+	}
+	whys := make([]string, len(missing))
+	remembers := e.memory.usable(len(dailies))
+	err := e.eachDocument(ctx, infos, func(n int, info store.Info, body []byte) {
 		if body == nil {
-			whys[i] = vanished
+			whys[n] = vanished
 			return
 		}
 		m, err := manifest.Decode[manifest.Backup](body)
 		if err != nil {
-			whys[i] = err.Error()
+			whys[n] = err.Error()
 			return
 		}
-		entries[i], whys[i] = entryOf(infos[i].Key, m)
+		briefs[missing[n]] = manifest.NewBrief(m)
 		if remembers {
 			e.memory.remember(ctx, info, m)
 		}
 	})
 	e.memory.flush(ctx)
-	if err != nil {
-		return err
+	byPlace := make(map[int]string, len(missing))
+	for n, i := range missing {
+		byPlace[i] = whys[n]
 	}
-	for i, info := range infos {
-		switch {
-		case whys[i] == vanished:
-			inv.vanished = append(inv.vanished, info)
-		case whys[i] != "":
-			inv.foreign = append(inv.foreign, Stray{Info: info, Why: whys[i]})
-		default:
-			inv.claimed[entries[i].Manifest.Object.Key] = true
-		}
-	}
-	inv.entries = slices.DeleteFunc(entries, func(e Entry) bool { return !e.Daily })
-	return nil
+	return byPlace, err
 }
 
 // vanished says of a document that it is gone since it was listed.
 const vanished = "it is gone since it was listed"
-
-// entryOf is the daily that a manifest tells of, or why it is none.
-func entryOf(key string, m manifest.Backup) (Entry, string) {
-	name, _, err := backup.ParseName(key)
-	if err != nil {
-		return Entry{}, err.Error()
-	}
-	return Entry{Name: name, Key: key, Manifest: m, Daily: true}, ""
-}
-
-// pick are those at some places.
-func pick[T any](all []T, places []int) []T {
-	picked := make([]T, len(places))
-	for n, i := range places {
-		picked[n] = all[i]
-	}
-	return picked
-}
 
 // eachDocument reads small objects side by side, and hands each, with what it was
 // that was read, to a function that is called from several goroutines. The body of

@@ -16,6 +16,8 @@ type right struct {
 	lease catalog.Lease
 	// leased says whether there is a lease.
 	leased bool
+	// lost ends the work that is kept under the lease: see keep.
+	lost context.CancelCauseFunc
 }
 
 // takeRight takes a lease for a run, also one that a dead process of this host
@@ -42,13 +44,16 @@ func (r right) release(ctx context.Context) {
 }
 
 // keep renews the lease until the returned function is called. The context that
-// it returns ends with errLeaseLost when the lease is lost.
-func (r right) keep(ctx context.Context) (context.Context, func()) {
+// it returns ends with errLeaseLost when the lease is lost, whether a renewal sees
+// it first or confirm does.
+func (r *right) keep(ctx context.Context) (context.Context, func()) {
 	ctx, lost := context.WithCancelCause(ctx)
+	r.lost = lost
 	renewing, stop := context.WithCancel(ctx)
 	var keeper sync.WaitGroup
 	if r.leased {
-		keeper.Go(func() { r.log.renew(renewing, r.lease, func() { lost(errLeaseLost) }) })
+		log, lease := r.log, r.lease
+		keeper.Go(func() { log.renew(renewing, lease, func() { lost(errLeaseLost) }) })
 	}
 	return ctx, func() {
 		stop()
@@ -57,13 +62,15 @@ func (r right) keep(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// confirm makes sure of the lease before the step that counts.
+// confirm makes sure of the lease before the step that counts. Where it is lost, the
+// context that keep returned ends, so that nothing else is begun under it.
 func (r right) confirm(ctx context.Context) error {
 	if !r.leased || !r.log.usable() {
 		return nil
 	}
 	_, err := r.log.catalog.Renew(ctx, r.lease, leaseTTL)
 	if errors.Is(err, catalog.ErrLost) {
+		r.lost(errLeaseLost)
 		return errLeaseLost
 	}
 	r.log.note("renew lease", err)

@@ -63,13 +63,13 @@ func (r ListRequest) matches(e Entry) bool {
 	if !r.Date.Day.IsZero() && !e.Name.Day.Equal(r.Date.Day) {
 		return false // another day of the same week
 	}
-	if r.Database != "" && e.Manifest.Database.Name != r.Database {
+	if r.Database != "" && e.Brief.Database != r.Database {
 		return false
 	}
-	if !r.Since.IsZero() && e.Manifest.StartedAt.Before(r.Since) {
+	if !r.Since.IsZero() && e.Brief.StartedAt.Before(r.Since) {
 		return false
 	}
-	return r.Date.Minute.IsZero() || e.Manifest.StartedAt.Before(r.Date.Minute.Add(time.Minute))
+	return r.Date.Minute.IsZero() || e.Brief.StartedAt.Before(r.Date.Minute.Add(time.Minute))
 }
 
 // Date is a day or a minute of a day, in UTC, or the newest there is.
@@ -127,7 +127,7 @@ func (e *Engine) Choose(ctx context.Context, date Date, database, jobID string) 
 		return Choice{}, err
 	}
 	for i, entry := range list.Entries {
-		if jobID != "" && entry.Manifest.JobID != jobID {
+		if jobID != "" && entry.Brief.JobID != jobID {
 			continue
 		}
 		if jobID == "" && !entry.Good() {

@@ -64,7 +64,7 @@ func (e *Engine) examine(ctx context.Context, db *litedb.DB, s *Source) (LoadRes
 	if err != nil {
 		return result, err
 	}
-	for _, check := range e.checksOf(s.Entry.Manifest.Database.Name) {
+	for _, check := range e.checksOf(s.Entry.Manifest().Database.Name) {
 		if err := db.Assert(ctx, check); err != nil {
 			problems = append(problems, fmt.Sprintf("the check %q: %v", check, err))
 			continue
@@ -130,7 +130,7 @@ func (e *Engine) proveLoad(ctx context.Context, entry Entry, from place, watch f
 
 func (e *Engine) proveSource(ctx context.Context, s *Source, from place, watch func(io.Reader) io.Reader) error {
 	by, err := e.identities(ctx)
-	if err != nil && s.Entry.Manifest.Encrypted() {
+	if err != nil && s.Entry.Manifest().Encrypted() {
 		return err
 	}
 	err = e.fetchFrom(ctx, s.Entry, from, func(body io.Reader, from place) error {

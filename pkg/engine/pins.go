@@ -30,11 +30,10 @@ type keptRecords struct {
 
 // pinned is the pin of a backup that holds at a time; nil for none.
 func (k keptRecords) pinned(manifestKey string, now time.Time) *manifest.Pin {
-	pin, ok := k.pins[manifestKey]
-	if !ok || !pin.Holds(now) {
-		return nil
+	if pin, ok := k.pins[manifestKey]; ok && pin.Holds(now) {
+		return &pin
 	}
-	return &pin
+	return nil
 }
 
 // keptIn reads the records of pins and of retired databases, of those that were
@@ -229,7 +228,7 @@ func meant(entries []Entry, date Date, database string) ([]Entry, error) {
 	if date.Latest || !date.Minute.IsZero() {
 		seen := map[string]bool{}
 		chosen = slices.DeleteFunc(chosen, func(entry Entry) bool {
-			name := entry.Manifest.Database.Name
+			name := entry.Brief.Database
 			skip := seen[name] || !entry.Good()
 			seen[name] = seen[name] || entry.Good()
 			return skip
@@ -362,7 +361,7 @@ func (e *Engine) Forget(ctx context.Context, req ForgetRequest) (ForgetResult, e
 	}
 	result := ForgetResult{Database: req.Database, DryRun: req.DryRun}
 	for i, entry := range inv.entries {
-		if entry.Manifest.Database.Name != req.Database {
+		if entry.Brief.Database != req.Database {
 			continue
 		}
 		result.Backups++
@@ -388,7 +387,15 @@ func (e *Engine) Forget(ctx context.Context, req ForgetRequest) (ForgetResult, e
 
 // isForgotten says whether a database was retired, and not backed up since.
 func (inv *inventory) isForgotten(database string) bool {
-	return inv.kept.isForgotten(database, inv.lastTaken[database])
+	if _, retired := inv.kept.forgotten[database]; !retired {
+		return false
+	}
+	var last time.Time
+	newest := slices.IndexFunc(inv.entries, func(e Entry) bool { return e.Brief.Database == database })
+	if newest >= 0 {
+		last = inv.entries[newest].Brief.StartedAt
+	}
+	return inv.kept.isForgotten(database, last)
 }
 
 // isForgotten says whether a database was retired whose newest backup began at a

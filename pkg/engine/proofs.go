@@ -87,15 +87,17 @@ func (inv *inventory) judgeArchives() {
 
 // judgeEntries marks the entries that did not pass a later check, and tells what
 // they have passed. What is found of the stored bytes is about one copy of the
-// backup only, what is found of the dump about all.
-func (inv *inventory) judgeEntries() {
+// backup only, what is found of the dump about all. Pinned is what is at a time.
+func (inv *inventory) judgeEntries(now time.Time) {
 	for i := range inv.entries {
-		inv.entries[i].judge(inv.proofs[inv.entries[i].Key])
+		entry := &inv.entries[i]
+		entry.judge(inv.proofs[entry.Key])
+		entry.Pin = inv.kept.pinned(entry.Key, now)
 	}
 }
 
 func (e *Entry) judge(records []manifest.ProofRecord) {
-	e.Proof = strongest(e.Manifest.Proof, records)
+	e.Proof = strongest(e.Brief.Proof, records)
 	ofDump := failure(slices.DeleteFunc(slices.Clone(records), manifest.ProofRecord.OfStoredBytes))
 	ofDaily := failure(about(records, ""))
 	readable := e.Archived != nil && e.Archived.Failed == ""

@@ -90,7 +90,7 @@ func (r *backupRun) prove(ctx context.Context, t *task, m *manifest.Backup, keep
 	if !keep.whole || keep.file == nil {
 		return nil
 	}
-	err := r.e.load(ctx, &Source{Entry: Entry{Name: backup.Name{Day: r.job.Day, Database: t.database.Name}, Manifest: *m}, file: keep.file})
+	err := r.e.load(ctx, &Source{Entry: Entry{Name: backup.Name{Day: r.job.Day, Database: t.database.Name}, Brief: manifest.NewBrief(*m)}, file: keep.file})
 	switch {
 	case err == nil:
 		m.Proof.Level = manifest.LevelLoad

@@ -117,7 +117,7 @@ var errGone = &sparedError{"it is not there any more as it was"}
 // the policy does not ask for that, and that it was not pinned meanwhile.
 func (r *pruneRun) removeDaily(ctx context.Context, inv inventory, item *PruneItem) error {
 	at := slices.IndexFunc(inv.entries, func(e Entry) bool { return e.Key == item.Key && (e.Daily || e.DamagedDaily) })
-	if at < 0 || inv.entries[at].Manifest.Object.Key != item.Object {
+	if at < 0 || inv.entries[at].Brief.Object != item.Object {
 		return errGone
 	}
 	if pin := inv.kept.pinned(item.Key, r.now); pin != nil {
@@ -207,7 +207,7 @@ func (inv *inventory) copyIn(archiveKey string, entry Entry) (Entry, bool) {
 		return Entry{}, false
 	}
 	archive := inv.archives[at]
-	id := idOf(entry.Key, entry.Manifest)
+	id := entry.backupID()
 	for _, member := range archive.Manifest.Members {
 		if idOf(member.ManifestKey, member.Backup) == id {
 			entry.Daily = false
@@ -251,7 +251,7 @@ func (r *pruneRun) dumpIn(body io.Reader, from place) (io.ReadCloser, error) {
 // its manifest names, and was the dump.
 func (inv *inventory) wasSeen(copied Entry) bool {
 	needed := manifest.LevelScan // the first that unpacks
-	if copied.Manifest.Encrypted() {
+	if copied.Manifest().Encrypted() {
 		needed = manifest.LevelHash
 	}
 	records := about(inv.proofs[copied.Key], copied.Archived.Archive)

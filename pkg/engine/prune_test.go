@@ -518,6 +518,45 @@ func TestPruneIsAloneWithItsWork(t *testing.T) {
 	}
 }
 
+// TestALostLeaseEndsThePrune when another run takes the lease between two removals,
+// which no renewal has seen by then.
+func TestALostLeaseEndsThePrune(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "shop")
+	b.nightsTo(day("2024-12-24"), 20)
+	c := b.openCatalog()
+	removed := 0
+	e := b.pruning(weekly(), func(o *engine.Options) {
+		o.Concurrency = 1
+		o.Store = tampered{Store: b.store, remove: func(string) error {
+			if removed++; removed > 1 {
+				return nil
+			}
+			held, err := c.Held(t.Context())
+			if err != nil || len(held) != 1 {
+				t.Errorf("leases while it removes: %v, %v", held, err)
+				return nil
+			}
+			if err := c.Release(t.Context(), held[0]); err != nil {
+				t.Error(err)
+			}
+			_, err = c.Acquire(t.Context(), []string{held[0].Name}, catalog.Owner{JobID: "j", RunID: "r"}, time.Hour)
+			return err
+		}}
+	})
+	r := b.prune(e, engine.PruneRequest{})
+	if r.Outcome != engine.OutcomeHeld || !slices.Equal(r.Kinds(), []fault.Kind{fault.Held}) {
+		t.Errorf("the run is %s, kinds %v: %v", r.Outcome, r.Kinds(), r.Err)
+	}
+	if deleted, _ := r.Count(engine.ItemDeleted); deleted != 1 || removed != 2 {
+		t.Errorf("%d backups were removed, in %d calls, and the lease was lost at the first", deleted, removed)
+	}
+	if failed, _ := r.Count(engine.ItemFailed); failed != 0 {
+		t.Errorf("%d are told as failed", failed)
+	}
+	b.wantNothingMissed(b.host(nil))
+}
+
 func TestPruneTakesRecordsWithTheirBackups(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "shop")

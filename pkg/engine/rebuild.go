@@ -53,8 +53,8 @@ func (e *Engine) Rebuild(ctx context.Context, req RebuildRequest) (RebuildResult
 		return RebuildResult{}, err
 	}
 	for _, entry := range inv.entries {
-		h := historyOf(jobs, entry.Manifest.JobID)
-		h.published = append(h.published, published{entry.Key, entry.Name.Day, entry.Manifest})
+		h := historyOf(jobs, entry.Brief.JobID)
+		h.published = append(h.published, published{entry.Key, entry.Name.Day, entry.Manifest()})
 	}
 	result := RebuildResult{Unreadable: unreadable, DryRun: req.DryRun}
 	for i, id := range slices.Sorted(maps.Keys(jobs)) {

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/store"
@@ -47,50 +49,85 @@ func (m *memory) gaveUp(ctx context.Context, err error) bool {
 	return err != nil
 }
 
-// recall hands the manifests that are remembered to use, which is called from
-// several goroutines, and returns the places of those that are not.
-func (m *memory) recall(ctx context.Context, infos []store.Info, use func(i int, b manifest.Backup)) []int {
-	all := make([]int, len(infos))
-	for i := range all {
-		all[i] = i
-	}
-	if !m.usable(len(infos)) {
-		return all
-	}
-	var missing []int
-	for some := range slices.Chunk(all, recallAtOnce) {
-		missing = append(missing, m.recallSome(ctx, infos, some, use)...)
-	}
-	return missing
+// recallers is how many calls of the catalogue recall at once: one waits for it
+// while another makes of what it got what it is asked for.
+const recallers = 2
+
+// recalling asks for what is remembered of the manifests of dailies while they are
+// being listed.
+type recalling struct {
+	memory *memory
+	asking errgroup.Group
+	// asked is how many were asked for, and briefs what is remembered of them: nil
+	// for one that is not.
+	asked  int
+	briefs [][]*manifest.Brief
 }
 
-func (m *memory) recallSome(ctx context.Context, infos []store.Info, some []int, use func(i int, b manifest.Backup)) []int {
-	if m.silent.Load() {
-		return some
+func (m *memory) recalling() *recalling {
+	r := &recalling{memory: m}
+	r.asking.SetLimit(recallers)
+	return r
+}
+
+// follow asks for what was listed by now, where that is worth a call. A listing
+// that nothing is recalled of has a nil one.
+func (r *recalling) follow(ctx context.Context, dailies []dailyInfo) {
+	if r != nil && len(dailies)-r.asked >= recallAtOnce {
+		r.ask(ctx, dailies[r.asked:])
 	}
-	first, last := infos[some[0]].Key, infos[some[0]].Key
-	for _, i := range some {
-		first, last = min(first, infos[i].Key), max(last, infos[i].Key)
+}
+
+func (r *recalling) ask(ctx context.Context, some []dailyInfo) {
+	briefs := make([]*manifest.Brief, len(some))
+	r.asked += len(some)
+	r.briefs = append(r.briefs, briefs)
+	if r.memory == nil || r.memory.silent.Load() {
+		return
 	}
-	documents, err := m.documents.Recall(ctx, first, last)
-	if m.gaveUp(ctx, err) {
-		return some
-	}
-	known := make(map[string]catalog.Document, len(documents))
-	for _, d := range documents {
-		known[d.Key] = d
-	}
-	var missing []int
-	for _, i := range some {
-		d, ok := known[infos[i].Key]
-		b, whole := manifest.Unpack(d.Body)
-		if !ok || !whole || d.ETag != infos[i].ETag {
-			missing = append(missing, i)
-			continue
+	r.asking.Go(func() error {
+		r.memory.recall(ctx, some, briefs)
+		return nil // what is not recalled is read
+	})
+}
+
+// rest is what is remembered of each of the dailies, of which it asks for those
+// that were not asked for yet.
+func (r *recalling) rest(ctx context.Context, dailies []dailyInfo) []*manifest.Brief {
+	if r.memory.usable(len(dailies)) {
+		for some := range slices.Chunk(dailies[r.asked:], recallAtOnce) {
+			r.ask(ctx, some)
 		}
-		use(i, b)
 	}
-	return missing
+	r.wait()
+	return append(slices.Concat(r.briefs...), make([]*manifest.Brief, len(dailies)-r.asked)...)
+}
+
+func (r *recalling) wait() { _ = r.asking.Wait() } // none fails
+
+// recall sets the briefs of those dailies that are remembered. They are in the
+// order of their keys, as is what is recalled.
+func (m *memory) recall(ctx context.Context, dailies []dailyInfo, briefs []*manifest.Brief) {
+	if m.silent.Load() {
+		return
+	}
+	documents, err := m.documents.Recall(ctx, dailies[0].Key, dailies[len(dailies)-1].Key)
+	if m.gaveUp(ctx, err) {
+		return
+	}
+	all := make([]manifest.Brief, len(documents))
+	for i := range dailies {
+		daily := &dailies[i].Info
+		for len(documents) > 0 && documents[0].Key < daily.Key {
+			documents, all = documents[1:], all[1:]
+		}
+		if len(documents) == 0 {
+			return
+		}
+		if d := &documents[0]; d.Key == daily.Key && d.ETag == daily.ETag && all[0].Unpack(d.Body) {
+			briefs[i] = &all[0]
+		}
+	}
 }
 
 // remember keeps a manifest that was read, sooner or later: see flush.

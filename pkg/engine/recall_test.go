@@ -1,13 +1,21 @@
 package engine_test
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/catalog"
+	"github.com/AutumnsGrove/patina/pkg/catalog/litecatalog"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/store"
 )
@@ -55,7 +63,7 @@ func TestWhatWasReadIsRemembered(t *testing.T) {
 		t.Errorf("%d documents are read after 2 came and 1 changed, for %d backups", got, len(third.Entries))
 	}
 	for _, entry := range third.Entries {
-		if entry.Key == changed && entry.Manifest.Host != "host-9" {
+		if entry.Key == changed && entry.Manifest().Host != "host-9" {
 			t.Errorf("%s is told as it was", changed)
 		}
 	}
@@ -98,6 +106,89 @@ func TestPruneForgetsWhatItRemoves(t *testing.T) {
 			if item.Outcome == engine.ItemDeleted && item.Key == d.Key {
 				t.Errorf("%s is gone, and remembered", d.Key)
 			}
+		}
+	}
+}
+
+// forgetting is a catalogue whose memory answers a few times only.
+type forgetting struct {
+	catalog.Catalog
+	answers atomic.Int64
+}
+
+func (f *forgetting) Recall(ctx context.Context, first, last string) ([]catalog.Document, error) {
+	if f.answers.Add(-1) < 0 {
+		return nil, catalog.ErrUnavailable
+	}
+	return f.Catalog.Recall(ctx, first, last)
+}
+
+// TestAListingIsTheSameHoweverMuchIsRemembered lists more backups than are recalled
+// at once, when none, all and some of them are remembered.
+func TestAListingIsTheSameHoweverMuchIsRemembered(t *testing.T) {
+	t.Parallel()
+	bucket := &prepared{databases: 450, days: 3}
+	now := func() time.Time { return bucket.day(bucket.days) }
+	opened, err := litecatalog.Open(t.Context(), litecatalog.Options{Path: filepath.Join(t.TempDir(), "catalog.db"), Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	silent := &forgetting{Catalog: opened}
+	silent.answers.Store(1)
+	var want []engine.Entry
+	for _, c := range []struct {
+		what        string
+		memory      catalog.Catalog
+		least, most int64
+	}{
+		{"without a catalogue", nil, 1350, 1350},
+		{"of nothing remembered", opened, 1350, 1350},
+		{"of all remembered", opened, 0, 0},
+		{"of a catalogue that goes silent after 500, or after 350", silent, 850, 1000},
+	} {
+		e, err := engine.New(engine.Options{
+			Store: bucket, Catalog: c.memory, Now: now, NewRunID: func() backup.RunID { return "beef" }, Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bucket.reads.Store(0)
+		list, err := e.List(t.Context(), engine.ListRequest{})
+		if reads := bucket.reads.Load(); err != nil || reads > c.most || reads < c.least {
+			t.Errorf("%s: %d are read, want %d to %d; %v", c.what, reads, c.least, c.most, err)
+		}
+		if want == nil {
+			want = list.Entries
+			wantNewestFirst(t, want, bucket.databases*bucket.days)
+		}
+		wantSameEntries(t, c.what, list.Entries, want)
+	}
+}
+
+func wantNewestFirst(t *testing.T, entries []engine.Entry, n int) {
+	t.Helper()
+	newestFirst := func(a, b engine.Entry) int {
+		return cmp.Or(b.Manifest().StartedAt.Compare(a.Manifest().StartedAt), cmp.Compare(a.Key, b.Key))
+	}
+	if len(entries) != n || !slices.IsSortedFunc(entries, newestFirst) {
+		t.Errorf("%d are listed, want %d, newest first: %t", len(entries), n, slices.IsSortedFunc(entries, newestFirst))
+	}
+}
+
+func wantSameEntries(t *testing.T, what string, got, want []engine.Entry) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d are listed, want %d", what, len(got), len(want))
+	}
+	for i := range want {
+		if !reflect.DeepEqual(got[i].Manifest(), want[i].Manifest()) {
+			t.Fatalf("%s: the manifest of %s is\n%+v\nwant\n%+v", what, want[i].Key, got[i].Manifest(), want[i].Manifest())
+		}
+		a, b := got[i], want[i]
+		a.Brief, b.Brief = nil, nil
+		if !reflect.DeepEqual(a, b) {
+			t.Fatalf("%s: got %+v, want %+v", what, a, b)
 		}
 	}
 }

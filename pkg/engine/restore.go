@@ -227,14 +227,14 @@ func (r *restoreRun) prepare(ctx context.Context) error {
 // intoNew creates the database, in the jurisdiction of the original, and loads
 // it.
 func (r *restoreRun) intoNew(ctx context.Context) error {
-	jurisdiction := r.req.Source.Entry.Manifest.Database.Jurisdiction
+	jurisdiction := r.req.Source.Entry.Manifest().Database.Jurisdiction
 	r.result.Target = backup.Database{Name: r.req.Target, Jurisdiction: jurisdiction}
 	if r.req.DryRun {
 		r.result.Created = true
 		return nil
 	}
 	created, err := r.e.opts.D1.CreateDatabase(ctx, d1.CreateRequest{
-		Name: r.req.Target, Location: cmp.Or(r.req.Location, locationOf(r.req.Source.Entry.Manifest.Database)), Jurisdiction: jurisdiction,
+		Name: r.req.Target, Location: cmp.Or(r.req.Location, locationOf(r.req.Source.Entry.Manifest().Database)), Jurisdiction: jurisdiction,
 	})
 	if err != nil {
 		return fmt.Errorf("create the database %s: %w", r.req.Target, err)

@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/AutumnsGrove/patina/pkg/engine"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/seal"
 )
 
@@ -58,8 +59,8 @@ func TestWhatAHostSealsAnotherOpens(t *testing.T) {
 	if err := b.d1.Dump(t.Context(), "alpha", &want); err != nil {
 		t.Fatal(err)
 	}
-	if got.String() != want.String() || entry.Manifest.Rows() != 1 {
-		t.Errorf("came back with %d rows as\n%s\nwant\n%s", entry.Manifest.Rows(), got.String(), want.String())
+	if got.String() != want.String() || entry.Manifest().Rows() != 1 {
+		t.Errorf("came back with %d rows as\n%s\nwant\n%s", entry.Manifest().Rows(), got.String(), want.String())
 	}
 }
 
@@ -74,7 +75,7 @@ func TestEveryDamageOfSealedBytesIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	object := entry.Manifest.Object.Key
+	object := entry.Manifest().Object.Key
 	path := filepath.Join(b.dir, filepath.FromSlash(object))
 	whole, err := os.ReadFile(path)
 	if err != nil {
@@ -103,7 +104,7 @@ func TestEveryDamageOfTheSealedPartIsNamed(t *testing.T) {
 	taker, reader := sealedHosts(t, b)
 	b.night(taker)
 	entry := b.list(taker).Entries[0]
-	sealed := entry.Manifest.Sealed
+	sealed := entry.Manifest().Sealed
 	if len(sealed) == 0 {
 		t.Fatal("nothing is sealed")
 	}
@@ -111,7 +112,9 @@ func TestEveryDamageOfTheSealedPartIsNamed(t *testing.T) {
 		flipped := bytes.Clone(sealed)
 		flipped[i] ^= 0x20
 		for what, damaged := range map[string][]byte{"flipped": flipped, "cut": sealed[:i]} {
-			entry.Manifest.Sealed = damaged
+			m := entry.Manifest()
+			m.Sealed = damaged
+			entry.Brief = manifest.NewBrief(m)
 			_, err := reader.Open(t.Context(), entry)
 			if err == nil || !strings.Contains(err.Error(), entry.Key) && !strings.Contains(err.Error(), entry.ID()) {
 				t.Fatalf("%s at byte %d of %d: %v", what, i, len(sealed), err)

@@ -73,7 +73,7 @@ func (s *Source) plan(ctx context.Context, e *Engine) error {
 	case err != nil:
 		return fault.Wrap(fault.Proof, "", fmt.Errorf("the dump of %s: %w: %w", s.Entry.ID(), seal.ErrDamaged, err))
 	}
-	if err := sameContent(s.Plan.Summary, s.Entry.Manifest); err != nil {
+	if err := sameContent(s.Plan.Summary, s.Entry.Manifest()); err != nil {
 		return fault.Wrap(fault.Proof, "", fmt.Errorf("the dump of %s: %w", s.Entry.ID(), err))
 	}
 	return nil
@@ -113,7 +113,7 @@ func (e *Engine) WriteSQL(ctx context.Context, s *Source, dst io.Writer) (SQLRes
 }
 
 func (e *Engine) observeRestore(entry Entry, phase Phase, bytes, total int64) {
-	e.opts.Observer.Observe(Event{Database: entry.Manifest.Database.Name, Phase: phase, Bytes: bytes, Total: total})
+	e.opts.Observer.Observe(Event{Database: entry.Manifest().Database.Name, Phase: phase, Bytes: bytes, Total: total})
 }
 
 // contextReaderAt fails once its context has ended.

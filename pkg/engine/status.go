@@ -110,7 +110,7 @@ func databasesOf(configured []string, entries []Entry, jobs []catalog.Job) []Dat
 		get(name)
 	}
 	for i := range entries {
-		db := get(entries[i].Manifest.Database.Name)
+		db := get(entries[i].Brief.Database)
 		db.Backups++
 		if db.Newest == nil && entries[i].Good() {
 			db.Newest = &entries[i]

@@ -83,7 +83,7 @@ func (e *Engine) takeSurvey(ctx context.Context) (*survey, error) {
 			return nil, err
 		}
 		s.add(inv)
-		for key := range inv.claimed {
+		for _, key := range inv.elsewhere {
 			if subjectOf(key) == "" {
 				elsewhere[key] = true
 			}
@@ -102,17 +102,23 @@ func (e *Engine) takeSurvey(ctx context.Context) (*survey, error) {
 // rest is about none.
 func (l listing) byWeek() (map[backup.Week]*listing, listing) {
 	weeks, rest := map[backup.Week]*listing{}, listing{}
-	for _, all := range [][]store.Info{l.manifests, l.archives, l.others} {
+	of := func(week backup.Week) *listing {
+		if weeks[week] == nil {
+			weeks[week] = &listing{}
+		}
+		return weeks[week]
+	}
+	for _, daily := range l.manifests {
+		in := of(backup.WeekOf(daily.name.Day))
+		in.manifests = append(in.manifests, daily)
+	}
+	for _, all := range [][]store.Info{l.archives, l.others} {
 		for _, info := range all {
-			week, known := weekOfKey(info.Key)
-			if !known {
-				rest.add(info)
+			if week, known := weekOfKey(info.Key); known {
+				of(week).add(info)
 				continue
 			}
-			if weeks[week] == nil {
-				weeks[week] = &listing{}
-			}
-			weeks[week].add(info)
+			rest.add(info)
 		}
 	}
 	return weeks, rest
@@ -153,10 +159,10 @@ func weeklyOf(a Archive) weekly {
 }
 
 func (s *survey) addEntry(inv inventory, entry Entry, ids pointIDs) {
-	m := entry.Manifest
+	brief := entry.Brief
 	point := retention.Backup{
-		ID: ids.of(idOf(entry.Key, m)), Database: s.name(m.Database.Name),
-		Day: entry.Name.Day, Taken: m.StartedAt, Good: entry.Good(), Daily: entry.Daily || entry.DamagedDaily,
+		ID: ids.of(entry.backupID()), Database: s.name(brief.Database),
+		Day: entry.Name.Day, Taken: brief.StartedAt, Good: entry.Good(), Daily: entry.Daily || entry.DamagedDaily,
 	}
 	if entry.Name.Day.After(point.Taken) {
 		point.Taken = entry.Name.Day // a night's tick may lie just ahead of its start
@@ -166,7 +172,7 @@ func (s *survey) addEntry(inv inventory, entry Entry, ids pointIDs) {
 	}
 	if point.Daily {
 		s.dailies = append(s.dailies, daily{
-			key: entry.Key, object: strings.Clone(m.Object.Key), bytes: m.Object.Stored.Bytes, point: len(s.points),
+			key: entry.Key, object: strings.Clone(brief.Object), bytes: brief.StoredBytes, point: len(s.points),
 		})
 	}
 	s.points = append(s.points, point)
@@ -175,12 +181,12 @@ func (s *survey) addEntry(inv inventory, entry Entry, ids pointIDs) {
 
 func (s *survey) noteNewest(database string, entry Entry, open bool) {
 	n := s.newest[database]
-	n.taken = later(n.taken, entry.Manifest.StartedAt)
+	n.taken = later(n.taken, entry.Brief.StartedAt)
 	if open {
 		n.open = entry.ID() + " is not good, which nobody accepted: " + entry.Failed
 	}
 	if entry.Good() {
-		n.good = later(n.good, entry.Manifest.StartedAt)
+		n.good = later(n.good, entry.Brief.StartedAt)
 	}
 	s.newest[database] = n
 }

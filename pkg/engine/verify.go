@@ -184,7 +184,7 @@ func (req VerifyRequest) choose(entries []Entry) []Entry {
 	}
 	seen := map[string]bool{}
 	return slices.DeleteFunc(chosen, func(e Entry) bool {
-		name := e.Manifest.Database.Name
+		name := e.Brief.Database
 		again := seen[name] // a newer one that is not good is proven again too
 		seen[name] = seen[name] || e.Good()
 		return again
@@ -304,7 +304,7 @@ func (e *Engine) hash(ctx context.Context, entry Entry, from place, watch func(i
 // against the manifest.
 func (e *Engine) scan(ctx context.Context, entry Entry, from place, watch func(io.Reader) io.Reader) error {
 	by, err := e.identities(ctx)
-	if err != nil && entry.Manifest.Encrypted() {
+	if err != nil && entry.Manifest().Encrypted() {
 		return err
 	}
 	return e.fetchFrom(ctx, entry, from, func(body io.Reader, from place) error {
@@ -319,7 +319,7 @@ func (e *Engine) scan(ctx context.Context, entry Entry, from place, watch func(i
 		if err := filter.Finish(); err != nil {
 			return fmt.Errorf("%w: %w", seal.ErrDamaged, err)
 		}
-		return sameContent(filter.Summary(), entry.Manifest)
+		return sameContent(filter.Summary(), entry.Manifest())
 	})
 }
 
@@ -351,7 +351,7 @@ func (r *verifyRun) record(ctx context.Context, v Verified) error {
 	}
 	at := r.e.now(ctx, r.log)
 	proof := manifest.ProofRecord{
-		Manifest: v.Entry.Key, RunID: r.result.Run.ID, At: at, Level: v.Level, ETag: v.Entry.Manifest.Object.ETag, Passed: v.Err == nil,
+		Manifest: v.Entry.Key, RunID: r.result.Run.ID, At: at, Level: v.Level, ETag: v.Entry.Manifest().Object.ETag, Passed: v.Err == nil,
 	}
 	if v.Err != nil {
 		proof.Detail = v.Err.Error()

@@ -35,7 +35,7 @@ func TestEveryCopyIsProven(t *testing.T) {
 		}
 	}
 	for _, entry := range b.list(e).Entries {
-		if entry.Proof.Level != manifest.LevelScan || !entry.Proof.At.After(entry.Manifest.EndedAt) || !entry.Good() {
+		if entry.Proof.Level != manifest.LevelScan || !entry.Proof.At.After(entry.Manifest().EndedAt) || !entry.Good() {
 			t.Errorf("%s has the proof %+v", entry.ID(), entry.Proof)
 		}
 	}
@@ -55,7 +55,7 @@ func TestEveryFlippedByteIsFound(t *testing.T) {
 		key        string
 		from, size int64
 	}{
-		{engine.KindDaily, entry.Manifest.Object.Key, 0, entry.Manifest.Object.Stored.Bytes},
+		{engine.KindDaily, entry.Manifest().Object.Key, 0, entry.Manifest().Object.Stored.Bytes},
 		{engine.KindWeekly, entry.Archived.Object.Key, entry.Archived.Member.Offset, entry.Archived.Member.Packed.Bytes},
 	} {
 		whole := b.read(c.key)
@@ -165,7 +165,7 @@ func TestASampleTakesTheOldestProofsFirst(t *testing.T) {
 		if len(result.Verified) != 1 {
 			t.Fatalf("a quarter of four is %d", len(result.Verified))
 		}
-		seen[result.Verified[0].Entry.Manifest.Database.Name] = true
+		seen[result.Verified[0].Entry.Brief.Database] = true
 	}
 	if len(seen) != 4 {
 		t.Errorf("four samples proved %v", seen)

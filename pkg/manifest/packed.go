@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -10,26 +11,42 @@ import (
 
 // packedVersion changes with every change of Backup, so that nothing is unpacked
 // that was packed of another one.
-const packedVersion = 1
+const packedVersion = 2
+
+// castagnoli is the checksum at the end of what is packed.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Pack is a manifest in few bytes that are quickly unpacked, for those who
 // remember many of them on this machine. It is no document: see Encode for what
 // lies in the bucket.
 func Pack(b Backup) []byte {
-	p := &packer{b: make([]byte, 0, 512)}
+	brief := &packer{b: make([]byte, 0, 192)}
+	brief.brief(b)
+	p := &packer{b: make([]byte, 0, 768)}
 	p.number(packedVersion)
-	p.backup(b)
-	return p.b
+	p.text(string(brief.b))
+	p.rest(b)
+	return binary.LittleEndian.AppendUint32(p.b, crc32.Checksum(p.b, castagnoli))
 }
 
-// Unpack is what was packed; false for what no program of this version packed.
-func Unpack(packed []byte) (Backup, bool) {
-	u := &unpacker{rest: string(packed)}
-	if u.number() != packedVersion {
-		return Backup{}, false
+// Unpack sets the brief to what was packed, of which it keeps the bytes; false for
+// what no program of this version packed.
+func (b *Brief) Unpack(packed []byte) bool {
+	end := len(packed) - crc32.Size
+	if end < 0 || binary.LittleEndian.Uint32(packed[end:]) != crc32.Checksum(packed[:end], castagnoli) {
+		return false
 	}
-	b := u.backup()
-	return b, !u.broken && u.rest == ""
+	version, n := binary.Varint(packed[:end])
+	length, m := binary.Varint(packed[max(n, 0):end])
+	begin := n + m
+	if version != packedVersion || n <= 0 || m <= 0 || length < 0 || length > int64(end-begin) {
+		return false
+	}
+	middle := begin + int(length)
+	u := &unpacker{left: string(packed[begin:middle])}
+	*b = u.brief()
+	b.packed = packed[middle:end]
+	return !u.broken && u.left == ""
 }
 
 type packer struct{ b []byte }
@@ -78,16 +95,22 @@ func packList[T any](p *packer, list []T, each func(T)) {
 	}
 }
 
-func (p *packer) backup(b Backup) {
-	p.texts(b.Database.ID, b.Database.Name, b.Database.Jurisdiction, b.Database.Region)
-	p.texts(b.JobID, string(b.RunID), string(b.Trigger), b.Reason, b.Host, b.Tool)
-	p.time(b.Night)
+// brief packs what a Brief has at hand, and rest everything else.
+func (p *packer) brief(b Backup) {
+	p.texts(b.Database.Name, b.JobID, string(b.RunID), b.Object.Key, string(b.Proof.Level))
 	p.time(b.StartedAt)
+	p.time(b.Proof.At)
+	p.number(b.Object.Stored.Bytes)
+}
+
+func (p *packer) rest(b Backup) {
+	p.texts(b.Database.ID, b.Database.Jurisdiction, b.Database.Region)
+	p.texts(string(b.Trigger), b.Reason, b.Host, b.Tool)
+	p.time(b.Night)
 	p.time(b.EndedAt)
 	p.texts(b.Export.Method, b.Export.Why, b.Export.Bookmark)
 	p.number(int64(b.Export.Attempts))
-	p.texts(b.Object.Key, b.Object.ETag, string(b.Object.Compression))
-	p.sum(b.Object.Stored)
+	p.texts(b.Object.ETag, string(b.Object.Compression), b.Object.Stored.SHA256)
 	p.number(b.Object.PartBytes)
 	p.number(int64(b.Object.Parts))
 	packList(p, b.Object.Recipients, p.text)
@@ -104,8 +127,6 @@ func (p *packer) backup(b Backup) {
 		p.number(f.FirstRow)
 		p.number(f.FirstOffset)
 	})
-	p.text(string(b.Proof.Level))
-	p.time(b.Proof.At)
 	if p.flag(b.Adopted != nil) {
 		p.time(b.Adopted.At)
 		p.text(b.Adopted.Host)
@@ -115,16 +136,16 @@ func (p *packer) backup(b Backup) {
 
 // unpacker reads what a packer wrote. What is broken reads as empty.
 type unpacker struct {
-	rest   string
+	left   string
 	broken bool
 }
 
 func (u *unpacker) number() int64 {
 	// As in binary.Varint, of a string.
 	var raw uint64
-	for shift := uint(0); shift < 64 && len(u.rest) > 0; shift += 7 {
-		c := u.rest[0]
-		u.rest = u.rest[1:]
+	for shift := uint(0); shift < 64 && len(u.left) > 0; shift += 7 {
+		c := u.left[0]
+		u.left = u.left[1:]
 		raw |= uint64(c&0x7f) << shift
 		if c < 0x80 {
 			return int64(raw>>1) ^ -int64(raw&1)
@@ -136,12 +157,12 @@ func (u *unpacker) number() int64 {
 
 // bytes are the next n, as part of one string for the whole manifest.
 func (u *unpacker) bytes(n int64) string {
-	if n < 0 || n > int64(len(u.rest)) {
-		u.broken, u.rest = true, ""
+	if n < 0 || n > int64(len(u.left)) {
+		u.broken, u.left = true, ""
 		return ""
 	}
-	s := u.rest[:n]
-	u.rest = u.rest[n:]
+	s := u.left[:n]
+	u.left = u.left[n:]
 	return s
 }
 
@@ -163,7 +184,7 @@ func unpackList[T any](u *unpacker, one func() T) []T {
 		return nil
 	}
 	n := u.number()
-	if n < 0 || n > int64(len(u.rest)) { // each takes a byte at least
+	if n < 0 || n > int64(len(u.left)) { // each takes a byte at least
 		u.broken = true
 		return nil
 	}
@@ -174,15 +195,22 @@ func unpackList[T any](u *unpacker, one func() T) []T {
 	return list
 }
 
-func (u *unpacker) backup() Backup {
-	var b Backup
-	b.Database = backup.Database{ID: u.text(), Name: u.text(), Jurisdiction: u.text(), Region: u.text()}
-	b.JobID, b.RunID, b.Trigger = u.text(), backup.RunID(u.text()), backup.Trigger(u.text())
-	b.Reason, b.Host, b.Tool = u.text(), u.text(), u.text()
-	b.Night, b.StartedAt, b.EndedAt = u.time(), u.time(), u.time()
+func (u *unpacker) brief() Brief {
+	var b Brief
+	b.Database, b.JobID, b.RunID, b.Object = u.text(), u.text(), backup.RunID(u.text()), u.text()
+	b.Proof.Level, b.StartedAt, b.Proof.At = Level(u.text()), u.time(), u.time()
+	b.StoredBytes = u.number()
+	return b
+}
+
+// rest sets what a brief has not at hand.
+func (u *unpacker) rest(b *Backup) {
+	b.Database.ID, b.Database.Jurisdiction, b.Database.Region = u.text(), u.text(), u.text()
+	b.Trigger, b.Reason, b.Host, b.Tool = backup.Trigger(u.text()), u.text(), u.text(), u.text()
+	b.Night, b.EndedAt = u.time(), u.time()
 	b.Export = Export{Method: u.text(), Why: u.text(), Bookmark: u.text(), Attempts: int(u.number())}
-	b.Object.Key, b.Object.ETag, b.Object.Compression = u.text(), u.text(), seal.Compression(u.text())
-	b.Object.Stored, b.Object.PartBytes, b.Object.Parts = u.sum(), u.number(), int(u.number())
+	b.Object.ETag, b.Object.Compression, b.Object.Stored.SHA256 = u.text(), seal.Compression(u.text()), u.text()
+	b.Object.PartBytes, b.Object.Parts = u.number(), int(u.number())
 	b.Object.Recipients = unpackList(u, u.text)
 	b.Plain, b.Source = u.sum(), u.sum()
 	b.Tables = unpackList(u, func() backup.Table { return backup.Table{Name: u.text(), Rows: u.number()} })
@@ -192,7 +220,6 @@ func (u *unpacker) backup() Backup {
 	b.Findings = unpackList(u, func() backup.Finding {
 		return backup.Finding{Code: u.text(), Table: u.text(), Count: u.number(), FirstRow: u.number(), FirstOffset: u.number()}
 	})
-	b.Proof = Proof{Level: Level(u.text()), At: u.time()}
 	if u.flag() {
 		b.Adopted = &Adoption{At: u.time(), Host: u.text()}
 	}
@@ -203,5 +230,4 @@ func (u *unpacker) backup() Backup {
 		}
 		return one[0]
 	})
-	return b
 }

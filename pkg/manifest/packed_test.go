@@ -1,11 +1,15 @@
 package manifest_test
 
 import (
+	"encoding/binary"
+	"hash/crc32"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/AutumnsGrove/patina/pkg/manifest"
 )
@@ -51,30 +55,70 @@ func TestPackedIsWhole(t *testing.T) {
 	fill(t, reflect.ValueOf(&full).Elem(), &n)
 	for name, want := range map[string]manifest.Backup{"full": full, "empty": {}} {
 		packed := manifest.Pack(want)
-		got, ok := manifest.Unpack(packed)
-		if diff := cmp.Diff(want, got); diff != "" || !ok {
+		var brief manifest.Brief
+		ok := brief.Unpack(packed)
+		if diff := cmp.Diff(want, brief.Whole()); diff != "" || !ok {
 			t.Errorf("%s: %t (-want +got)\n%s", name, ok, diff)
 		}
+		if diff := cmp.Diff(manifest.NewBrief(want), &brief, cmpopts.IgnoreUnexported(manifest.Brief{})); diff != "" {
+			t.Errorf("%s: its brief (-want +got)\n%s", name, diff)
+		}
+		if diff := cmp.Diff(want, manifest.NewBrief(want).Whole()); diff != "" {
+			t.Errorf("%s: of its brief (-want +got)\n%s", name, diff)
+		}
 		for cut := range packed {
-			if _, ok := manifest.Unpack(packed[:cut]); ok {
+			if new(manifest.Brief).Unpack(packed[:cut]) {
 				t.Errorf("%s: %d of %d bytes are taken for all", name, cut, len(packed))
 			}
+			flipped := slices.Clone(packed)
+			flipped[cut] ^= 4
+			if new(manifest.Brief).Unpack(flipped) {
+				t.Errorf("%s: with byte %d changed it is taken for what was packed", name, cut)
+			}
 		}
-		if _, ok := manifest.Unpack(append(packed, 0)); ok {
+		if new(manifest.Brief).Unpack(append(packed, 0)) {
 			t.Errorf("%s: a byte too many is taken for none", name)
 		}
 	}
 }
 
+// TestUnpackNothingOfOthers reads what another version packed, and what is no packed manifest
+// under a checksum that is right.
+func TestUnpackNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	good := manifest.Pack(manifest.Backup{JobID: "night"})
+	good = good[:len(good)-crc32.Size]
+	for what, packed := range map[string][]byte{
+		"nothing":                {},
+		"another version":        append([]byte{2}, good[1:]...),
+		"a version only":         good[:1],
+		"a brief beyond the end": {good[0], 0x7e, 0},
+		"a brief of no length":   {good[0], 1},
+		"a brief cut short":      {good[0], 2, 0},
+	} {
+		if new(manifest.Brief).Unpack(sealed(packed)) {
+			t.Errorf("%s is taken for a manifest", what)
+		}
+	}
+}
+
+// sealed adds the checksum to what is packed.
+func sealed(packed []byte) []byte {
+	sum := crc32.Checksum(packed, crc32.MakeTable(crc32.Castagnoli))
+	return binary.LittleEndian.AppendUint32(slices.Clone(packed), sum)
+}
+
 func FuzzUnpack(f *testing.F) {
-	f.Add(manifest.Pack(manifest.Backup{JobID: "night", Sealed: []byte{1, 2}}))
+	seed := manifest.Pack(manifest.Backup{JobID: "night", Sealed: []byte{1, 2}})
+	f.Add(seed[:len(seed)-crc32.Size])
 	f.Fuzz(func(t *testing.T, packed []byte) {
-		b, ok := manifest.Unpack(packed)
-		if !ok {
+		var brief, again manifest.Brief
+		if !brief.Unpack(sealed(packed)) {
 			return
 		}
-		if again, ok := manifest.Unpack(manifest.Pack(b)); !ok || !reflect.DeepEqual(b, again) {
-			t.Errorf("%+v is %+v, packed again", b, again)
+		b := brief.Whole()
+		if !again.Unpack(manifest.Pack(b)) || !reflect.DeepEqual(b, again.Whole()) {
+			t.Errorf("%+v is %+v, packed again", b, again.Whole())
 		}
 	})
 }

@@ -3,6 +3,7 @@ package litecatalog
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"github.com/AutumnsGrove/patina/pkg/catalog"
 )
@@ -13,14 +14,33 @@ func (c *Catalog) Recall(ctx context.Context, first, last string) ([]catalog.Doc
 	var documents []catalog.Document
 	err := c.read(ctx, "recall documents", func(ctx context.Context, tx *sql.Tx) error {
 		var err error
+		var kept bodies
+		var body sql.RawBytes
 		documents, err = collect(ctx, tx, func(rows *sql.Rows) (catalog.Document, error) {
 			var d catalog.Document
-			err := rows.Scan(&d.Key, &d.ETag, &d.Body)
+			err := rows.Scan(&d.Key, &d.ETag, &body)
+			d.Body = kept.keep(body)
 			return d, err
 		}, query, first, last)
 		return err
 	})
 	return documents, err
+}
+
+// bodies keeps small bodies side by side: to allocate each costs as much as to read
+// it.
+type bodies struct{ room []byte }
+
+// bodiesAtOnce is how much is allocated for bodies that are kept.
+const bodiesAtOnce = 64 << 10
+
+func (b *bodies) keep(body []byte) []byte {
+	if len(body) > cap(b.room)-len(b.room) {
+		b.room = make([]byte, 0, max(bodiesAtOnce, len(body)))
+	}
+	begin := len(b.room)
+	b.room = append(b.room, body...)
+	return slices.Clip(b.room[begin:])
 }
 
 // Remember keeps documents: see catalog.Documents.
