@@ -283,11 +283,17 @@ func (r *restoreRun) replace(ctx context.Context) error {
 	return r.load(ctx, plan.Drop(r.live.objects))
 }
 
+// OneImport says whether a backup of that many bytes and statements is restored
+// by a single import.
+func OneImport(bytes, statements int64) bool {
+	return bytes <= maxPieceBytes && statements <= maxPieceStatements
+}
+
 // fits refuses to replace in more than one import, between which the database
 // would hold a part only.
 func (r *restoreRun) fits() error {
 	summary := r.req.Source.Plan.Summary
-	if r.req.AllowPartial || summary.Bytes <= maxPieceBytes && summary.Statements <= maxPieceStatements {
+	if r.req.AllowPartial || OneImport(summary.Bytes, summary.Statements) {
 		return nil
 	}
 	return fault.New(fault.Refused, "--to d1: a new database, or --allow-partial",
