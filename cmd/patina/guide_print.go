@@ -125,16 +125,16 @@ func guideText(w io.Writer, title string, steps []guideStep) error {
 	for i, step := range steps {
 		fmt.Fprintf(&b, "\n%d. %s\n\n", i+1, step.Title)
 		for _, text := range step.Text {
-			b.WriteString(wrapped(text, "   ", guideWidth))
+			b.WriteString(wrapped(text, "   "))
 		}
 		for j, c := range step.Commands {
 			if j > 0 || len(step.Text) > 0 {
 				b.WriteString("\n")
 			}
-			b.WriteString(wrapped("# "+c.What, "     ", guideWidth))
+			b.WriteString(wrapped("# "+c.What, "     "))
 			b.WriteString("     " + c.Run + "\n")
 			if c.Says != "" {
-				b.WriteString(wrapped("# says: "+c.Says, "     ", guideWidth))
+				b.WriteString(wrapped("# says: "+c.Says, "     "))
 			}
 		}
 	}
@@ -149,10 +149,10 @@ func guideMarkdown(w io.Writer, title string, steps []guideStep) error {
 	for i, step := range steps {
 		fmt.Fprintf(&b, "\n## %d. %s\n", i+1, step.Title)
 		for _, text := range step.Text {
-			b.WriteString("\n" + wrapped(text, "", guideWidth))
+			b.WriteString("\n" + wrapped(text, ""))
 		}
 		for _, c := range step.Commands {
-			fmt.Fprintf(&b, "\n%s\n```sh\n%s\n```\n", wrapped(capital(c.What)+":", "", guideWidth), c.Run)
+			fmt.Fprintf(&b, "\n%s\n```sh\n%s\n```\n", wrapped(capital(c.What)+":", ""), c.Run)
 			if c.Says != "" {
 				fmt.Fprintf(&b, "\nIt must say `%s`.\n", c.Says)
 			}
@@ -166,7 +166,7 @@ func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 // wrapped is a text in lines that begin with indent. Those behind the first of a
 // comment are comments too.
-func wrapped(text, indent string, width int) string {
+func wrapped(text, indent string) string {
 	next := indent
 	if strings.HasPrefix(text, "# ") {
 		next += "#   "
@@ -177,7 +177,7 @@ func wrapped(text, indent string, width int) string {
 		switch {
 		case i == 0:
 			line += word
-		case len(line)+1+len(word) > width:
+		case len(line)+1+len(word) > guideWidth:
 			b.WriteString(line + "\n")
 			line = next + word
 		default:
