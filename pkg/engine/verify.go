@@ -15,6 +15,7 @@ import (
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/dump"
+	"github.com/AutumnsGrove/patina/pkg/dump/plan"
 	"github.com/AutumnsGrove/patina/pkg/fault"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/seal"
@@ -36,6 +37,8 @@ type VerifyRequest struct {
 	Sample float64
 	// Level is how much is checked: manifest.LevelHash or LevelScan.
 	Level manifest.Level
+	// Importable asks, at LevelScan, whether D1 would load the dumps as they are.
+	Importable bool
 	// DryRun asks for what would be read, and reads nothing.
 	DryRun bool
 }
@@ -69,7 +72,14 @@ type Verified struct {
 	// Err is why it did not pass, of kind fault.Proof, or why it could not be
 	// read; nil for one that passed.
 	Err error
+	// Import tells whether D1 would load the dump as it is; nil where that was
+	// not asked for, or the SQL was not read.
+	Import *Importability
 }
+
+// Importability is what keeps D1's import from loading a dump as it is: nothing
+// where it loads.
+type Importability struct{ Obstacles []plan.Obstacle }
 
 // Passed says whether the copy was read and is what it should be.
 func (v Verified) Passed() bool { return v.Err == nil && v.Level != "" }
@@ -221,7 +231,7 @@ func (r *verifyRun) prove(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 			v := &r.result.Verified[i]
-			r.e.proveCopy(ctx, v, r.req.Level)
+			r.e.proveCopy(ctx, v, r.req)
 			r.e.observeProof(*v, PhaseDone, v.Bytes)
 			if ctx.Err() != nil {
 				return context.Cause(ctx) // it says nothing of the copy
@@ -240,11 +250,12 @@ func (e *Engine) observeProof(v Verified, phase Phase, bytes int64) {
 }
 
 // proveCopy reads one copy up to a level, or as far as the keys at hand allow.
-func (e *Engine) proveCopy(ctx context.Context, v *Verified, level manifest.Level) {
-	if level.Covers(manifest.LevelScan) {
+func (e *Engine) proveCopy(ctx context.Context, v *Verified, req VerifyRequest) {
+	if req.Level.Covers(manifest.LevelScan) {
 		entry, err := e.Open(ctx, v.Entry)
 		if err == nil {
-			v.Level, v.Err = manifest.LevelScan, e.scan(ctx, entry, entry.place(v.Kind), e.watch(v))
+			v.Level = manifest.LevelScan
+			v.Import, v.Err = e.scanFor(ctx, entry, v, req.Importable)
 			return
 		}
 		if !errors.Is(err, seal.ErrNoIdentity) && !errors.Is(err, seal.ErrOtherIdentity) {
@@ -284,9 +295,20 @@ func (e *Engine) hash(ctx context.Context, entry Entry, from place, watch func(i
 	})
 }
 
+// scanFor scans a copy, and tells whether D1 would load it where that is asked.
+func (e *Engine) scanFor(ctx context.Context, entry Entry, v *Verified, importable bool) (*Importability, error) {
+	from := entry.place(v.Kind)
+	if !importable {
+		return nil, e.scan(ctx, entry, from, io.Discard, e.watch(v))
+	}
+	look := newImportLook()
+	err := e.scan(ctx, entry, from, look, e.watch(v))
+	return look.end(err), err
+}
+
 // scan unpacks a copy, reads the statements, and holds what they make up
-// against the manifest.
-func (e *Engine) scan(ctx context.Context, entry Entry, from place, watch func(io.Reader) io.Reader) error {
+// against the manifest. What is unpacked goes to dst, too.
+func (e *Engine) scan(ctx context.Context, entry Entry, from place, dst io.Writer, watch func(io.Reader) io.Reader) error {
 	by, err := e.identities(ctx)
 	if err != nil && entry.Manifest.Encrypted() {
 		return err
@@ -296,7 +318,7 @@ func (e *Engine) scan(ctx context.Context, entry Entry, from place, watch func(i
 		if err != nil {
 			return err
 		}
-		filter := dump.NewFilter(io.Discard, dump.Options{})
+		filter := dump.NewFilter(dst, dump.Options{})
 		if err := copyAll(filter, reader, reader); err != nil {
 			return err
 		}
