@@ -124,7 +124,10 @@ func guideText(w io.Writer, title string, steps []guideStep) error {
 	b.WriteString(title + "\n")
 	for i, step := range steps {
 		fmt.Fprintf(&b, "\n%d. %s\n\n", i+1, step.Title)
-		for _, text := range step.Text {
+		for j, text := range step.Text {
+			if j > 0 {
+				b.WriteString("\n")
+			}
 			b.WriteString(wrapped(text, "   "))
 		}
 		for j, c := range step.Commands {

@@ -67,10 +67,10 @@ func definitionsOf(create []byte) [][]dump.Token {
 	depth := 0
 	for token := range dump.Tokens(create) {
 		text := string(token.Text)
-		switch {
-		case text == "(":
+		switch text {
+		case "(":
 			depth++
-		case text == ")":
+		case ")":
 			depth--
 		}
 		switch {
