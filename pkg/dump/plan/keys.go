@@ -31,6 +31,22 @@ func (c *importCheck) unique(r reference) bool {
 	return r.columns == "" || slices.Contains(c.keys[fold(r.parent)], r.columns)
 }
 
+// takeKeyIndexes takes the indexes apart that make columns unique at which foreign
+// keys point: SQLite refuses every row of both tables where they are missing.
+func (p *Plan) takeKeyIndexes() {
+	var others [][]byte
+	for _, create := range p.indexes {
+		name, columns := onOf(create)
+		pointed := func(r reference) bool { return r.columns == columns }
+		if columns != "" && slices.ContainsFunc(p.references[fold(name)], pointed) {
+			p.keyIndexes = append(p.keyIndexes, create)
+			continue
+		}
+		others = append(others, create)
+	}
+	p.indexes = others
+}
+
 // keysOf reads the foreign keys of a CREATE TABLE, and the sets of columns that
 // it makes unique.
 func keysOf(create []byte) (references []reference, keys []string) {
