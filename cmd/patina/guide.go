@@ -322,7 +322,7 @@ func (g guide) withWrangler() guideStep {
 	return guideStep{
 		Title: "Or restore with wrangler",
 		Text: []string{
-			"D1's own dump may not load as it is: load the SQL that Patina writes of it.",
+			"The dump may not load as it is (patina verify --importable tells): load the SQL that Patina writes of it.",
 			"Wrangler does not take away what a database holds, so load into a new one, and then name it in wrangler's configuration.",
 		},
 		Commands: []guideCommand{
