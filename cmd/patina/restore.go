@@ -26,6 +26,8 @@ type restoreOptions struct {
 	jobID    string
 	identity string
 	yes      bool
+	// guide asks for the steps, and for nothing to be done.
+	guide bool
 	// request is what is asked of D1; Replace and DryRun are of use for files
 	// too.
 	request engine.RestoreRequest
@@ -34,7 +36,7 @@ type restoreOptions struct {
 func newRestoreCmd(a *app) *cobra.Command {
 	var opts restoreOptions
 	cmd := &cobra.Command{
-		Use:   "restore DATE DB --to TARGET",
+		Use:   "restore DATE DB --to TARGET | --guide",
 		Short: "Bring a database back",
 		Long: `Bring the backup of a database back. DATE is 2024-12-08 (the newest good backup
 of that day), 2024-12-08T10:15 (the newest of that day up to that minute, UTC) or
@@ -57,16 +59,24 @@ typed, or --yes given. A restore that fails takes the database back to what it
 was. "patina undo" takes one back that succeeded.
 
 After a restore tables, rows and objects are held against the backup. What does
-not come back exactly as the dump has it is told.`,
+not come back exactly as the dump has it is told.
+
+With --guide nothing is done: the steps are printed by which a person brings this
+very backup back, with Patina, with wrangler or by Time Travel, verifies it and
+undoes it; with -o markdown as a document for a runbook.`,
 		Example: `  patina restore latest groveauth --to d1:groveauth-restored
   patina restore 2024-12-08 groveauth --to d1:groveauth --replace
   patina restore latest groveauth --to sqlite:groveauth.db
   patina restore latest groveauth --to sql:groveauth.sql
-  patina restore 2024-12-08 groveauth --to sql:- | sqlite3 groveauth.db`,
+  patina restore 2024-12-08 groveauth --to sql:- | sqlite3 groveauth.db
+  patina restore latest groveauth --guide -o markdown > runbook.md`,
 		GroupID:           groupDaily,
 		Args:              exactly("DATE", "DB"),
 		ValidArgsFunction: a.completeDateThenDatabase,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if opts.guide {
+				return runGuide(cmd.Context(), a, opts, args[0], args[1])
+			}
 			return runRestore(cmd.Context(), a, opts, args[0], args[1])
 		},
 	}
@@ -83,6 +93,7 @@ not come back exactly as the dump has it is told.`,
 	flags.BoolVar(&req.AllowPartial, "allow-partial", false, "replace in several imports, between which the database holds a part")
 	flags.StringVar(&req.Reason, "reason", "", "`TEXT` that it is remembered with")
 	flags.BoolVarP(&req.DryRun, "dry-run", "n", false, "fetch and check the backup, say what would be done, and do nothing")
+	flags.BoolVar(&opts.guide, "guide", false, "print the steps to bring it back, to verify it and to undo it, and do nothing")
 	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions([]string{
 		"d1:\ta D1 database, new or empty, or with --replace",
 		"sqlite:\ta SQLite database file",

@@ -54,7 +54,7 @@ Try it on this machine, without an account:  patina demo`,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	bindGlobals(cmd.PersistentFlags(), &a.global)
-	cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkGlobals() }
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkGlobals(cmd) }
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fault.Wrap(fault.Usage, c.CommandPath()+" --help", err)
 	})
@@ -135,9 +135,9 @@ func bindGlobals(flags *pflag.FlagSet, g *globalOptions) {
 	flags.BoolVar(&g.noColor, "no-color", false, "no colours (also: NO_COLOR)")
 }
 
-func (a *app) checkGlobals() error {
-	if a.global.output != "table" && a.global.output != "json" {
-		return fault.New(fault.Usage, "", "--output %q: want table or json", a.global.output)
+func (a *app) checkGlobals(cmd *cobra.Command) error {
+	if err := a.checkOutput(cmd); err != nil {
+		return err
 	}
 	if a.global.logFormat != "text" && a.global.logFormat != "json" {
 		return fault.New(fault.Usage, "", "--log-format %q: want text or json", a.global.logFormat)

@@ -23,6 +23,8 @@ type verifyOptions struct {
 	identity string
 	drill    bool
 	dryRun   bool
+	// importable asks for what plain wrangler would make of the dumps.
+	importable bool
 }
 
 func newVerifyCmd(a *app) *cobra.Command {
@@ -47,13 +49,18 @@ and deleted again; it tells how long that took. It needs D1 and its quota.
 
 An encrypted backup that no identity here opens is proven up to hash. A damaged
 one is named and ends with status 4; the others are still checked. With --all,
-the manifests that runs say they wrote are checked too.`,
+the manifests that runs say they wrote are checked too.
+
+With --importable it is told of each dump whether "wrangler d1 execute --file"
+would load it as it is, and if not, why. That changes no status: Patina's own
+restore loads it in any case.`,
 		Example: `  patina verify
   patina verify groveauth
   patina verify 2024-12-08 --level hash
   patina verify latest groveauth --level load
   patina verify latest groveauth --drill
   patina verify --sample 10%      a tenth, those whose proof is the oldest
+  patina verify --importable groveauth
   patina verify --all -o json`,
 		GroupID:           groupDaily,
 		Args:              atMost("DATE", "DB"),
@@ -66,6 +73,7 @@ the manifests that runs say they wrote are checked too.`,
 	flags.StringVar(&opts.sample, "sample", "", "`N%` of all backups, those first whose proof is the oldest")
 	flags.BoolVar(&opts.drill, "drill", false, "restore into a D1 database that is made for it and thrown away")
 	flags.StringVar(&opts.identity, "identity", "", "open encrypted dumps with the private key in `FILE` (age or SSH)")
+	flags.BoolVar(&opts.importable, "importable", false, "tell whether plain wrangler would load the dumps as they are")
 	flags.BoolVarP(&opts.dryRun, "dry-run", "n", false, "say what would be read, and stop")
 	fixed(cmd, "level", string(manifest.LevelHash), string(manifest.LevelScan), string(manifest.LevelLoad))
 	return cmd
@@ -73,11 +81,14 @@ the manifests that runs say they wrote are checked too.`,
 
 func (o verifyOptions) request(args []string) (engine.VerifyRequest, error) {
 	const help = "patina verify --help"
-	req := engine.VerifyRequest{All: o.all, Level: manifest.Level(o.level), DryRun: o.dryRun}
+	req := engine.VerifyRequest{All: o.all, Level: manifest.Level(o.level), Importable: o.importable, DryRun: o.dryRun}
 	switch req.Level {
 	case manifest.LevelHash, manifest.LevelScan, manifest.LevelLoad:
 	default:
 		return req, fault.New(fault.Usage, help, "--level %q: want hash, scan or load", o.level)
+	}
+	if o.importable && req.Level != manifest.LevelScan {
+		return req, fault.New(fault.Usage, help, "--importable reads the SQL: want --level scan")
 	}
 	if o.sample != "" {
 		percent, err := strconv.ParseFloat(strings.TrimSuffix(o.sample, "%"), 64)
@@ -133,21 +144,21 @@ func runVerify(ctx context.Context, a *app, opts verifyOptions, args []string) e
 		return err
 	}
 	kinds := result.Kinds()
-	if err := a.showVerify(result, kinds); err != nil {
+	if err := a.showVerify(result, kinds, opts.importable); err != nil {
 		return err
 	}
 	return endWith(kinds)
 }
 
-func (a *app) showVerify(r engine.VerifyResult, kinds []fault.Kind) error {
+func (a *app) showVerify(r engine.VerifyResult, kinds []fault.Kind, importable bool) error {
 	if a.json() {
 		return writeJSON(a.host.out, verifyDocument(r, kinds))
 	}
 	if r.DryRun {
 		return a.printReading(r)
 	}
-	if a.host.outTerminal && !a.global.quiet {
-		if err := a.verifyTable(r); err != nil {
+	if (a.host.outTerminal || importable) && !a.global.quiet {
+		if err := a.verifyTable(r, importable); err != nil {
 			return err
 		}
 	}
@@ -158,8 +169,12 @@ func (a *app) showVerify(r engine.VerifyResult, kinds []fault.Kind) error {
 	return nil
 }
 
-func (a *app) verifyTable(r engine.VerifyResult) error {
-	t := newTable("taken", "database", "kind", "size", "proven", "last proof", "object")
+func (a *app) verifyTable(r engine.VerifyResult, importable bool) error {
+	columns := []string{"taken", "database", "kind", "size", "proven", "last proof", "object"}
+	if importable {
+		columns = append(columns, "importable")
+	}
+	t := newTable(columns...)
 	for _, v := range r.Verified {
 		m := v.Entry.Manifest()
 		proven := string(v.Level)
@@ -167,14 +182,18 @@ func (a *app) verifyTable(r engine.VerifyResult) error {
 			proven = "failed"
 		}
 		last := fmt.Sprintf("%s %s", v.Entry.Proof.Level, moment(v.Entry.Proof.At))
-		t.add(moment(m.StartedAt), m.Database.Name, string(v.Kind), size(v.Bytes), proven, last, v.Key)
+		cells := []string{moment(m.StartedAt), m.Database.Name, string(v.Kind), size(v.Bytes), proven, last, v.Key}
+		if importable {
+			cells = append(cells, importableCell(v.Import))
+		}
+		t.add(cells...)
 	}
 	return t.render(a.host.out)
 }
 
 // printReading shows what a verification would read.
 func (a *app) printReading(r engine.VerifyResult) error {
-	if err := a.verifyTable(r); err != nil {
+	if err := a.verifyTable(r, false); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(a.host.out, "%d copies, %s would be read; nothing was\n", len(r.Verified), size(r.Bytes()))
@@ -191,6 +210,7 @@ func printVerified(w io.Writer, r engine.VerifyResult) {
 		case v.Why != "":
 			fmt.Fprintf(w, "- %s: up to %s only: %s\n", v.Key, v.Level, v.Why)
 		}
+		printObstacles(w, v)
 	}
 	for _, d := range r.Documents {
 		fmt.Fprintf(w, "- %s: %s\n", d.Key, d.Why)
@@ -220,6 +240,7 @@ type verifiedJSON struct {
 	Passed bool           `json:"passed"`
 	Why    string         `json:"why,omitempty"`
 	Error  string         `json:"error,omitempty"`
+	importableJSON
 }
 
 type damageJSON struct {
@@ -240,7 +261,7 @@ func verifyDocument(r engine.VerifyResult, kinds []fault.Kind) verifyJSON {
 	for _, v := range r.Verified {
 		one := verifiedJSON{
 			Backup: entryDocument(v.Entry), Kind: v.Kind, Object: v.Key, Bytes: v.Bytes, Level: v.Level,
-			Passed: v.Passed(), Why: v.Why,
+			Passed: v.Passed(), Why: v.Why, importableJSON: importableDocument(v.Import),
 		}
 		if v.Err != nil {
 			one.Error = oneLine(v.Err)

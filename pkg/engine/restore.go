@@ -294,6 +294,12 @@ func (r *restoreRun) replace(ctx context.Context) error {
 	return r.load(ctx, plan.Drop(r.live.objects))
 }
 
+// OneImport says whether a backup of that many bytes and statements is restored
+// by a single import.
+func OneImport(bytes, statements int64) bool {
+	return bytes <= maxPieceBytes && statements <= maxPieceStatements
+}
+
 // fits refuses to replace in more than one import, between which the database
 // would hold a part only.
 func (r *restoreRun) fits() error {

@@ -37,6 +37,8 @@ type VerifyRequest struct {
 	Sample float64
 	// Level is how much is checked: manifest.LevelHash, LevelScan or LevelLoad.
 	Level manifest.Level
+	// Importable asks, at LevelScan, whether D1 would load the dumps as they are.
+	Importable bool
 	// DryRun asks for what would be read, and reads nothing.
 	DryRun bool
 }
@@ -70,7 +72,14 @@ type Verified struct {
 	// Err is why it did not pass, of kind fault.Proof, or why it could not be
 	// read; nil for one that passed.
 	Err error
+	// Import tells whether D1 would load the dump as it is; nil where that was
+	// not asked for, or the SQL was not read.
+	Import *Importability
 }
+
+// Importability is what keeps D1's import from loading a dump as it is: nothing
+// where it loads.
+type Importability struct{ Obstacles []plan.Obstacle }
 
 // Passed says whether the copy was read and is what it should be.
 func (v Verified) Passed() bool { return v.Err == nil && v.Level != "" }
@@ -222,7 +231,7 @@ func (r *verifyRun) prove(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 			v := &r.result.Verified[i]
-			r.e.proveCopy(ctx, v, r.req.Level)
+			r.e.proveCopy(ctx, v, r.req)
 			r.e.observeProof(*v, PhaseDone, v.Bytes)
 			if ctx.Err() != nil {
 				return context.Cause(ctx) // it says nothing of the copy
@@ -241,11 +250,11 @@ func (e *Engine) observeProof(v Verified, phase Phase, bytes int64) {
 }
 
 // proveCopy reads one copy up to a level, or as far as the keys at hand allow.
-func (e *Engine) proveCopy(ctx context.Context, v *Verified, level manifest.Level) {
-	if level.Covers(manifest.LevelScan) {
+func (e *Engine) proveCopy(ctx context.Context, v *Verified, req VerifyRequest) {
+	if req.Level.Covers(manifest.LevelScan) {
 		entry, err := e.Open(ctx, v.Entry)
 		if err == nil {
-			e.proveContent(ctx, v, entry, level)
+			e.proveContent(ctx, v, entry, req)
 			return
 		}
 		if !errors.Is(err, seal.ErrNoIdentity) && !errors.Is(err, seal.ErrOtherIdentity) {
@@ -259,9 +268,9 @@ func (e *Engine) proveCopy(ctx context.Context, v *Verified, level manifest.Leve
 
 // proveContent reads one copy of an opened entry as SQL, and loads it if that is
 // asked for. What no restore would run is no damage: then it is only scanned.
-func (e *Engine) proveContent(ctx context.Context, v *Verified, entry Entry, level manifest.Level) {
+func (e *Engine) proveContent(ctx context.Context, v *Verified, entry Entry, req VerifyRequest) {
 	from := entry.place(v.Kind)
-	if level.Covers(manifest.LevelLoad) {
+	if req.Level.Covers(manifest.LevelLoad) {
 		err := e.proveLoad(ctx, entry, from, e.watch(v))
 		if !errors.Is(err, plan.ErrRefused) {
 			v.Level, v.Err = manifest.LevelLoad, err
@@ -269,7 +278,8 @@ func (e *Engine) proveContent(ctx context.Context, v *Verified, entry Entry, lev
 		}
 		v.Why = err.Error()
 	}
-	v.Level, v.Err = manifest.LevelScan, e.scan(ctx, entry, from, e.watch(v))
+	v.Level = manifest.LevelScan
+	v.Import, v.Err = e.scanFor(ctx, entry, v, req.Importable)
 }
 
 // watch tells how much of a copy was read.
@@ -300,9 +310,20 @@ func (e *Engine) hash(ctx context.Context, entry Entry, from place, watch func(i
 	})
 }
 
+// scanFor scans a copy, and tells whether D1 would load it where that is asked.
+func (e *Engine) scanFor(ctx context.Context, entry Entry, v *Verified, importable bool) (*Importability, error) {
+	from := entry.place(v.Kind)
+	if !importable {
+		return nil, e.scan(ctx, entry, from, io.Discard, e.watch(v))
+	}
+	look := newImportLook()
+	err := e.scan(ctx, entry, from, look, e.watch(v))
+	return look.end(err), err
+}
+
 // scan unpacks a copy, reads the statements, and holds what they make up
-// against the manifest.
-func (e *Engine) scan(ctx context.Context, entry Entry, from place, watch func(io.Reader) io.Reader) error {
+// against the manifest. What is unpacked goes to dst, too.
+func (e *Engine) scan(ctx context.Context, entry Entry, from place, dst io.Writer, watch func(io.Reader) io.Reader) error {
 	by, err := e.identities(ctx)
 	if err != nil && entry.Manifest().Encrypted() {
 		return err
@@ -312,7 +333,7 @@ func (e *Engine) scan(ctx context.Context, entry Entry, from place, watch func(i
 		if err != nil {
 			return err
 		}
-		filter := dump.NewFilter(io.Discard, dump.Options{})
+		filter := dump.NewFilter(dst, dump.Options{})
 		if err := copyAll(filter, reader, reader); err != nil {
 			return err
 		}

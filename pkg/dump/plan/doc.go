@@ -4,8 +4,8 @@
 // before their parent's CREATE, INSTEAD OF triggers before their view, and some
 // of its words no engine reads. [Read] goes over the dump once and keeps where
 // everything is; [Plan.Emit] goes over it again and gives all to a [Sink] in an
-// order that loads: tables, rows with parents first, virtual tables, the
-// counters of AUTOINCREMENT, indexes, statistics, views, triggers. Triggers come
+// order that loads: tables, the unique indexes that foreign keys need, rows with
+// parents first, virtual tables, the counters of AUTOINCREMENT, indexes, statistics, views, triggers. Triggers come
 // last, so none fires on load. [Plan.WriteSQL] writes that as SQL which D1's import,
 // wrangler and the sqlite3 shell load.
 //

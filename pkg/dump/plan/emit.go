@@ -44,7 +44,9 @@ func (p *Plan) Emit(ctx context.Context, sink Sink) error {
 	e := &emitter{ctx: ctx, plan: p, sink: sink}
 	p.changes = p.changes[:p.found]
 	for _, step := range []func() error{
-		e.begin, e.tables, e.rows, e.virtuals, e.sequence,
+		e.begin, e.tables,
+		func() error { return e.statements(p.keyIndexes) },
+		e.rows, e.virtuals, e.sequence,
 		func() error { return e.statements(p.indexes) },
 		e.stats,
 		func() error { return e.statements(p.views) },

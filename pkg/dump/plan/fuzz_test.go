@@ -20,6 +20,12 @@ func FuzzPlan(f *testing.F) {
 	f.Add([]byte("BEGIN;CREATE TABLE t(a);INSERT INTO t VALUES(unistr('\\u000a'),x'00',ERROR);COMMIT;"))
 	f.Add([]byte("PRAGMA writable_schema=ON;INSERT INTO sqlite_schema VALUES('table','f','f',0,'CREATE VIRTUAL TABLE f USING fts5(a)');CREATE TABLE f_content(id, c0);INSERT INTO f_content VALUES(1,'x');"))
 	f.Fuzz(func(t *testing.T, text []byte) {
+		found, err := plan.Importable(bytes.NewReader(text))
+		for _, o := range found {
+			if o.Count < 1 || o.FirstOffset < 0 || o.FirstOffset > int64(len(text)) {
+				t.Fatalf("%+v (%v) in %q", o, err, text)
+			}
+		}
 		once, err := rewritten(t.Context(), text)
 		if err != nil {
 			return

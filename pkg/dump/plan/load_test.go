@@ -102,6 +102,27 @@ func TestFidelityCasesLoad(t *testing.T) {
 	}
 }
 
+// Foreign keys may point at columns that only an index makes unique, in any order
+// and in a circle.
+func TestKeysByIndexesLoad(t *testing.T) {
+	t.Parallel()
+	from := dumptest.Build(t, []string{
+		"CREATE TABLE sessions(id INTEGER PRIMARY KEY, mail TEXT REFERENCES users(email), code REFERENCES users(\"code no\"))",
+		"CREATE TABLE users(id INTEGER PRIMARY KEY, email TEXT, \"code no\", a, b, FOREIGN KEY(a,b) REFERENCES pairs(x,y))",
+		"CREATE TABLE pairs(x, y, mail TEXT REFERENCES users(email))",
+		"CREATE UNIQUE INDEX by_email ON users(email COLLATE BINARY)", "CREATE UNIQUE INDEX by_code ON users(\"code no\")",
+		"CREATE UNIQUE INDEX by_pair ON pairs(y, x)", "CREATE INDEX plain ON users(a)",
+		"INSERT INTO pairs VALUES(1,2,NULL)", "INSERT INTO users VALUES(1,'ada@x',7,1,2)",
+		"INSERT INTO sessions VALUES(1,'ada@x',7),(2,NULL,NULL)", "UPDATE pairs SET mail='ada@x'",
+	})
+	units, _ := planned(t, dumptest.AsD1(t, from))
+	into := likeD1(t)
+	load(t, into, units)
+	if diff := cmp.Diff(dumptest.Content(t, from), dumptest.Content(t, into)); diff != "" {
+		t.Errorf("(-original +restored):\n%s", diff)
+	}
+}
+
 // What the plan writes is a dump too, and its plan writes the same.
 func TestWriteSQLIsStable(t *testing.T) {
 	t.Parallel()

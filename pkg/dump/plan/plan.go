@@ -85,22 +85,27 @@ type Plan struct {
 	sequence, stats          table
 	counts                   bool // a table has AUTOINCREMENT
 	indexes, views, triggers [][]byte
-	schemaBytes              int64
-	changes                  []Change
-	found                    int    // how many of the changes Read found
-	last                     *table // whose rows the last statement held
+	// keyIndexes are the indexes without which foreign keys have no parent key,
+	// so that no row can be inserted.
+	keyIndexes  [][]byte
+	references  map[string][]reference // by the folded name of the parent
+	schemaBytes int64
+	changes     []Change
+	found       int    // how many of the changes Read found
+	last        *table // whose rows the last statement held
 }
 
 // Read looks through a dump of the given size. What is wrong with the dump is
 // an error of [dump.Filter], or ErrRefused.
 func Read(source io.ReaderAt, size int64) (*Plan, error) {
-	p := &Plan{source: source, byName: map[string]*table{}}
+	p := &Plan{source: source, byName: map[string]*table{}, references: map[string][]reference{}}
 	summary, err := dump.ReadStatements(io.NewSectionReader(source, 0, size), p.statement)
 	if err != nil {
 		return nil, err
 	}
 	p.Summary = summary
 	p.takeShadows()
+	p.takeKeyIndexes()
 	// Tables that the dump makes come before those it only has rows of.
 	slices.SortStableFunc(p.tables, func(a, b *table) int {
 		return cmp.Compare(min(len(b.creates), 1), min(len(a.creates), 1))
@@ -208,7 +213,12 @@ func (p *Plan) table(name string) *table {
 func (p *Plan) create(st dump.Statement) error {
 	t := p.table(st.Name)
 	t.creates = append(t.creates, p.keep(st))
-	t.parents = append(t.parents, parentsOf(st.Text)...)
+	references, _ := keysOf(st.Text)
+	for _, r := range references {
+		parent := fold(r.parent)
+		t.parents = append(t.parents, parent)
+		p.references[parent] = append(p.references[parent], r)
+	}
 	for token := range dump.Tokens(st.Text) {
 		p.counts = p.counts || token.Is("AUTOINCREMENT")
 	}
