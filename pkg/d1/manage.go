@@ -21,6 +21,8 @@ var (
 const (
 	codeExists = 7502
 	codeLimit  = 7406
+	// codeSQL is that of whatever goes wrong below the API, errors of SQL first.
+	codeSQL = 7500
 )
 
 // CreateRequest asks for a new database.
