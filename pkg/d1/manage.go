@@ -48,11 +48,11 @@ func (c *Client) CreateDatabase(ctx context.Context, req CreateRequest) (Databas
 	}
 	var wire databaseJSON
 	if err := json.Unmarshal(env.Result, &wire); err != nil {
-		return Database{}, malformed(opCreate)
+		return Database{}, unknownMade(req.Name, malformed(opCreate))
 	}
 	created, err := wire.database()
 	if err != nil {
-		return Database{}, &Error{Op: opCreate, Class: ClassGiveUp, Err: err}
+		return Database{}, unknownMade(req.Name, &Error{Op: opCreate, Class: ClassGiveUp, Err: err})
 	}
 	return c.Get(ctx, created.ID)
 }
@@ -68,9 +68,13 @@ func createFailure(name string, err error) error {
 	case failed.Code == codeLimit:
 		return fmt.Errorf("%w: %w", ErrDatabaseLimit, err)
 	case failed.Class == ClassRetry && !failed.untouched:
-		return fmt.Errorf("it is not known whether %s was made; look before you try again: %w", name, err)
+		return unknownMade(name, err)
 	}
 	return err
+}
+
+func unknownMade(name string, err error) error {
+	return fmt.Errorf("it is not known whether %s was made; look before you try again: %w", name, err)
 }
 
 // uuidPattern is the form of a database's id. A name, which the API takes in its
