@@ -64,6 +64,9 @@ type Error struct {
 	final bool
 	// gone is set when the export that was asked about does not exist.
 	gone bool
+	// inner is set when the failure of an import was told inside an answer of
+	// success.
+	inner bool
 }
 
 // Error tells the operation, the status, what the API said, and its ray.

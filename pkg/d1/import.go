@@ -101,8 +101,9 @@ type importer struct {
 	req      ImportRequest
 	etag     string
 	patience patience
-	// asked is set once D1 was asked to run the file.
-	asked bool
+	// asked is set once D1 was asked to run the file, and begun once it said
+	// that it does.
+	asked, begun bool
 }
 
 // failure is an error as the caller acts on it.
@@ -113,30 +114,29 @@ func (m *importer) failure(err error) error {
 		return failed
 	}
 	switch {
-	case told.Class == ClassUnauthorized:
-		failed.Cause, failed.Ambiguous = ImportUnauthorized, false
-	case told.busy:
-		failed.Cause, failed.Ambiguous = ImportBusy, false
 	case told.gone: // "Not currently importing anything."
-	case told.reset():
+	case isReset(told):
 		failed.Cause = ImportReset
-	case told.final, told.Class == ClassGiveUp:
+	case told.Class == ClassUnauthorized:
+		failed.Cause, failed.Ambiguous = ImportUnauthorized, m.begun
+	case told.busy:
+		failed.Cause, failed.Ambiguous = ImportBusy, m.begun
+	case told.Class == ClassGiveUp && m.begun && !told.inner && told.Code != codeSQL:
+		// It is the question that was refused, which says nothing of the import.
+	case told.Class == ClassGiveUp && m.asked:
 		failed.Cause, failed.Ambiguous = ImportInput, false
 	case told.untouched:
-		failed.Ambiguous = false
+		failed.Ambiguous = m.begun
 	}
 	return failed
 }
 
-// reset says whether D1 says that it gave up on what it was doing.
-func (e *Error) reset() bool {
-	text := strings.ToLower(e.Message)
-	for _, words := range []string{"reset", "memory limit", "exceeded timeout"} {
-		if strings.Contains(text, words) {
-			return true
-		}
-	}
-	return false
+// isReset says whether D1's engine gave up. An error of SQLite may have the word
+// in the name of a column.
+func isReset(told *Error) bool {
+	text := strings.ToLower(told.Message)
+	return !strings.Contains(text, "sqlite_") && (strings.Contains(text, "reset") && told.Status != 0 ||
+		strings.Contains(text, "memory limit") || strings.Contains(text, "exceeded timeout"))
 }
 
 func (m *importer) run(ctx context.Context) (Imported, error) {
@@ -149,7 +149,7 @@ func (m *importer) run(ctx context.Context) (Imported, error) {
 	}
 	if state.UploadURL == "" {
 		// D1 has the file already, and has begun to run it.
-		m.asked = true
+		m.asked, m.begun = true, true
 		return m.follow(ctx, state)
 	}
 	if err := m.upload(ctx, state.UploadURL); err != nil {
@@ -160,6 +160,7 @@ func (m *importer) run(ctx context.Context) (Imported, error) {
 	if err != nil {
 		return Imported{}, err
 	}
+	m.begun = true
 	return m.follow(ctx, state)
 }
 
@@ -214,31 +215,25 @@ type importBody struct {
 // ask makes one step. Only a poll, and the init of a file that D1 was never
 // given, are asked again after a lost answer.
 func (m *importer) ask(ctx context.Context, body importBody) (importJSON, error) {
-	for failures := 0; ; {
-		env, err := m.c.attempt(ctx, call{
-			op: opImport, method: http.MethodPost, path: m.c.databasePath(m.req.ID, "/import"),
-			body: body, limit: max(m.req.Silence*2/3, time.Second),
-		})
-		if err == nil {
-			m.patience.heard()
-			return m.read(env)
-		}
+	failures, waits := 0, 0
+	for {
+		state, err := m.request(ctx, body)
 		var failed *Error
-		if !errors.As(err, &failed) || failed.Class == ClassGiveUp || failed.Class == ClassUnauthorized || failed.gone {
-			return importJSON{}, err
+		if err == nil || !errors.As(err, &failed) || failed.ends(body.Action) {
+			return state, err
 		}
-		// That the import was reset is an answer, and would not be told again.
-		if body.Action != "init" && failed.reset() || body.Action == "ingest" && !failed.untouched {
-			return importJSON{}, err
-		}
-		if failed.busy && body.Action != "poll" {
-			return importJSON{}, err
-		}
-		delay := backoff(failures)
-		if !failed.throttled {
-			failures++
-			if !m.patience.bears(delay+min(m.req.Silence*2/3, m.silent(failed))) || failures >= maxFailures {
-				return importJSON{}, err
+		var delay time.Duration
+		switch {
+		case failed.throttled: // the budget holds the next request back
+			m.patience.heard()
+		case failed.busy:
+			m.patience.heard()
+			delay = backoff(waits)
+			failures, waits = 0, waits+1
+		default:
+			delay = backoff(failures)
+			if failures++; failures >= maxFailures || !m.patience.bears(delay) {
+				return importJSON{}, m.lost(failed)
 			}
 		}
 		if err := sleep(ctx, max(delay, failed.RetryAfter)); err != nil {
@@ -247,12 +242,52 @@ func (m *importer) ask(ctx context.Context, body importBody) (importJSON, error)
 	}
 }
 
-// silent is for how long nothing was heard of a request that failed.
-func (m *importer) silent(failed *Error) time.Duration {
-	if errors.Is(failed, ErrSilence) {
-		return m.req.Silence
+// ends says whether a step is not asked again after a failure. The end of an
+// import is told once: who asks again loses the reason.
+func (e *Error) ends(action string) bool {
+	switch {
+	case e.Class == ClassGiveUp, e.Class == ClassUnauthorized, e.gone:
+		return true
+	case action == "poll":
+		return !e.busy && (e.inner || isReset(e))
+	case action == "ingest":
+		return e.busy || !e.untouched
 	}
-	return 0
+	return e.busy
+}
+
+// request makes one request and keeps account of the silence.
+func (m *importer) request(ctx context.Context, body importBody) (importJSON, error) {
+	sent := m.c.now()
+	// Two thirds, so that one request may hang and another be heard.
+	limit := max(min(m.patience.left, m.req.Silence*2/3), minLimit)
+	env, err := m.c.attempt(ctx, call{
+		op: opImport, method: http.MethodPost, path: m.c.databasePath(m.req.ID, "/import"),
+		body: body, limit: limit, granted: func() { sent = m.c.now() },
+	})
+	if err == nil {
+		m.patience.heard()
+		return m.read(env)
+	}
+	silent := m.c.now().Sub(sent)
+	if errors.Is(err, ErrSilence) {
+		silent = max(silent, limit) // also by a clock that stands still
+	}
+	m.patience.left -= silent
+	return importJSON{}, err
+}
+
+// minLimit is the least time that a request gets.
+const minLimit = 100 * time.Millisecond
+
+// lost is the error of a step that was asked for often enough.
+func (m *importer) lost(failed *Error) error {
+	if m.patience.left > 0 || !errors.Is(failed, ErrSilence) {
+		return failed
+	}
+	silent := *failed
+	silent.Message = fmt.Sprintf("timeout after %s", m.req.Silence)
+	return &silent
 }
 
 // patience is how much silence may still pass.
@@ -294,7 +329,9 @@ func (m *importer) read(env envelope) (importJSON, error) {
 		if text == "" {
 			text = plainText(state.Problems)
 		}
-		return importJSON{}, m.c.innerFailure(opImport, env.status, text)
+		failed := m.c.innerFailure(opImport, env.status, text)
+		failed.inner = true
+		return importJSON{}, failed
 	}
 	state.running = state.Status == "active" || state.Status == "" && env.status == http.StatusAccepted
 	return state, nil
@@ -337,7 +374,7 @@ func (m *importer) uploadOnce(ctx context.Context, link secret.String) error {
 	case err != nil && errors.Is(context.Cause(p.ctx), ErrSilence): //nolint:contextcheck // the part's is made of ctx
 		return &Error{Op: opUpload, Class: ClassRetry, Message: fmt.Sprintf("timeout after %s", m.req.Silence), Err: ErrSilence}
 	case err != nil:
-		return &Error{Op: opUpload, Class: ClassRetry, Err: redacted(plain(err), link.Reveal())}
+		return &Error{Op: opUpload, Class: ClassRetry, Err: redacted(plain(err), linkSecrets(link.Reveal())...)}
 	}
 	return m.uploaded(p)
 }

@@ -28,6 +28,8 @@ const (
 	codeExists   = 7502
 	codeLimit    = 7406
 	codeNotFound = 7404
+	// codeSQL is that of whatever goes wrong below the API, errors of SQL first.
+	codeSQL = 7500
 )
 
 // CreateRequest asks for a new database.
@@ -53,11 +55,11 @@ func (c *Client) CreateDatabase(ctx context.Context, req CreateRequest) (Databas
 	}
 	var wire databaseJSON
 	if err := json.Unmarshal(env.Result, &wire); err != nil {
-		return Database{}, malformed(opCreate)
+		return Database{}, unknownMade(req.Name, malformed(opCreate))
 	}
 	created, err := wire.database()
 	if err != nil {
-		return Database{}, &Error{Op: opCreate, Class: ClassGiveUp, Err: err}
+		return Database{}, unknownMade(req.Name, &Error{Op: opCreate, Class: ClassGiveUp, Err: err})
 	}
 	return c.Get(ctx, created.ID)
 }
@@ -73,9 +75,13 @@ func createFailure(name string, err error) error {
 	case failed.Code == codeLimit:
 		return fmt.Errorf("%w: %w", ErrDatabaseLimit, err)
 	case failed.Class == ClassRetry && !failed.untouched:
-		return fmt.Errorf("it is not known whether %s was made; look before you try again: %w", name, err)
+		return unknownMade(name, err)
 	}
 	return err
+}
+
+func unknownMade(name string, err error) error {
+	return fmt.Errorf("it is not known whether %s was made; look before you try again: %w", name, err)
 }
 
 // uuidPattern is the form of a database's id. A name, which the API takes in its

@@ -369,7 +369,17 @@ func (r *restoreRun) announce(ctx context.Context) error {
 	return nil
 }
 
-func (r *restoreRun) marker() string { return r.req.Source.Plan.FreeName(markerName) }
+// marker is a table's name that neither the backup nor the database has: what an
+// earlier restore left there says nothing of this one.
+func (r *restoreRun) marker() string {
+	base := markerName
+	for _, o := range r.live.objects {
+		if strings.HasPrefix(strings.ToLower(o.Name), markerName) {
+			base = markerName + "_" + string(r.result.Run.ID)
+		}
+	}
+	return r.req.Source.Plan.FreeName(base)
+}
 
 // load imports the backup, holds the result against it, and says how it ended.
 func (r *restoreRun) load(ctx context.Context, before []string) error {
@@ -397,9 +407,6 @@ func (r *restoreRun) load(ctx context.Context, before []string) error {
 // check holds the database against the backup.
 func (r *restoreRun) check(ctx context.Context) error {
 	r.result.After = r.loader.last
-	if err := r.loader.unmark(ctx); err != nil {
-		r.result.Warnings = append(r.result.Warnings, err)
-	}
 	live, err := r.e.liveContent(ctx, r.result.Target.ID)
 	if err != nil {
 		return fmt.Errorf("the restored database could not be held against the backup: %w", err)
@@ -409,10 +416,13 @@ func (r *restoreRun) check(ctx context.Context) error {
 	if len(r.result.Differences) > 0 {
 		return fault.New(fault.Proof, "", "what was restored is not what the backup holds: %s", strings.Join(r.result.Differences, "; "))
 	}
+	r.result.State = StateRestored
+	if err := r.loader.unmark(ctx); err != nil {
+		r.result.Warnings = append(r.result.Warnings, err)
+	}
 	if bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{}); err == nil {
 		r.result.After = bookmark
 	}
-	r.result.State = StateRestored
 	return nil
 }
 

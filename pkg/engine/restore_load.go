@@ -131,11 +131,12 @@ type piece struct {
 	from, size    int64
 	statements    int
 	prelude, mark string
-	tryNow        int
+	// units is in how many the piece can be cut, tryNow how often it was sent.
+	units, tryNow int
 }
 
 func (l *loader) piece(from, to int) piece {
-	p := piece{number: l.pieces + 1}
+	p := piece{number: l.pieces + 1, units: to - from}
 	if from > 0 {
 		p.from, p.statements = l.cuts[from-1].end, -l.cuts[from-1].statements
 	}
@@ -169,17 +170,21 @@ func (l *loader) try(ctx context.Context, p piece) error {
 		if !errors.As(err, &failed) || ctx.Err() != nil {
 			return err
 		}
-		again := failed.Ambiguous || failed.Cause == d1.ImportBusy
-		if failed.Ambiguous || failed.Cause == d1.ImportReset {
+		if failed.Ambiguous || failed.Cause == d1.ImportReset || p.tryNow > 1 {
 			in, lookErr := l.in(ctx, p.number)
 			if lookErr != nil {
-				return errors.Join(err, lookErr)
+				// Whether less would go is not the question any more.
+				return fmt.Errorf("%w, after: %s", lookErr, err)
 			}
 			if in {
 				l.e.opts.Log.Info("the piece is in, whatever the answer said", "piece", p.number, "answer", err)
 				l.done(p, d1.Imported{})
 				return nil
 			}
+		}
+		again := failed.Ambiguous || failed.Cause == d1.ImportBusy
+		if failed.Cause == d1.ImportReset && p.units > 1 {
+			again = false // it would be again, and half of it may go
 		}
 		if !again || p.tryNow == tries {
 			return err
@@ -196,7 +201,7 @@ func (l *loader) once(ctx context.Context, p piece) error {
 	nonce := fmt.Sprintf("-- %s, piece %d, try %d, %s\n", l.job, p.number, p.tryNow, l.e.opts.NewRunID())
 	head := nonce + p.prelude
 	size := int64(len(head)) + p.size + int64(len(p.mark))
-	began := l.e.opts.Now()
+	began, before := l.e.opts.Now(), l.bytes
 	l.tried = true
 	imported, err := l.e.opts.D1.Import(ctx, d1.ImportRequest{
 		ID: l.target, Size: size, Silence: l.e.opts.ExportTimeout,
@@ -204,7 +209,7 @@ func (l *loader) once(ctx context.Context, p piece) error {
 			return io.MultiReader(strings.NewReader(head), io.NewSectionReader(l.file, p.from, p.size), strings.NewReader(p.mark))
 		},
 		Progress: func(n int64) {
-			l.e.observeRestore(l.source.Entry, PhaseRestoring, l.bytes+n, l.source.Plan.Summary.Bytes)
+			l.e.observeRestore(l.source.Entry, PhaseRestoring, before+n, l.source.Plan.Summary.Bytes)
 		},
 	})
 	l.took += l.e.opts.Now().Sub(began)

@@ -30,7 +30,7 @@ func (r *restoreRun) takeBack(ctx context.Context, failure error) error {
 		r.result.State = StatePartial
 		return fault.Wrap(fault.Failed, r.undoHint(), fmt.Errorf("%w; %s was not taken back to what it held before, because %w", failure, r.req.Target, err))
 	}
-	if _, err := r.e.opts.D1.TimeTravel(ctx, r.result.Target.ID, r.result.Bookmark); err != nil {
+	if _, err := r.e.opts.D1.TimeTravel(ctx, r.result.Target.ID, r.result.Bookmark); err != nil && !r.back(ctx) {
 		r.result.State = StatePartial
 		return fault.Wrap(fault.Failed, r.undoHint(), fmt.Errorf("%w; and %s could not be taken back: %w", failure, r.req.Target, err))
 	}
@@ -45,6 +45,14 @@ func (r *restoreRun) somethingIn(ctx context.Context) (bool, error) {
 	}
 	last, err := r.e.lastPiece(ctx, r.result.Target.ID, r.loader.marker)
 	return last > 0, err
+}
+
+// back says whether the database is seen to be as before, whatever the answer to
+// the call that takes it back was: the marker is in every piece, and in no state
+// before.
+func (r *restoreRun) back(ctx context.Context) bool {
+	last, err := r.e.lastPiece(ctx, r.result.Target.ID, r.loader.marker)
+	return err == nil && last < 0
 }
 
 // alone is an error where somebody else may have written to the database since
