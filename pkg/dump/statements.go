@@ -81,7 +81,8 @@ func ReadStatements(r io.Reader, each func(Statement) error) (Summary, error) {
 		from = done
 		switch {
 		case errors.Is(err, io.EOF):
-			return f.Summary(), f.Finish()
+			err := f.Finish() // which may end one more statement
+			return f.Summary(), err
 		case err != nil:
 			return f.Summary(), err
 		case len(kept) > maxHeld:

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/AutumnsGrove/patina/pkg/dump"
 )
 
@@ -91,4 +93,25 @@ func FuzzStatements(f *testing.F) {
 			t.Errorf("got\n%s\nbyte for byte\n%s", whole, cut)
 		}
 	})
+}
+
+// What is told at the end is what the filter tells, the last statement included,
+// whose semicolon may stand in a comment.
+func TestReadStatementsTellsTheSame(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"CREATE TABLE t(a);\nCREATE VIEW v AS SELECT 1 -- why;", "CREATE VIEW v AS SELECT 1 -- why;\n", "CREATE TABLE t(a);INSERT INTO t VALUES(1);",
+	} {
+		f := dump.NewFilter(io.Discard, dump.Options{})
+		if _, err := io.WriteString(f, text); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := dump.ReadStatements(strings.NewReader(text), func(dump.Statement) error { return nil })
+		if diff := cmp.Diff(f.Summary(), got); diff != "" || err != nil {
+			t.Errorf("%q: %v (-filter +statements)\n%s", text, err, diff)
+		}
+	}
 }
