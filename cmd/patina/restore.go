@@ -294,8 +294,8 @@ func (a *app) sayD1(r restored) {
 		a.say("would be restored into " + targetText(d))
 		return
 	}
-	a.say(fmt.Sprintf("restored into %s in %s: %d statements in %d imports, during %s of which it answered nobody",
-		targetText(d), duration(d.EndedAt.Sub(d.StartedAt)), d.Statements, d.Pieces, duration(d.Unavailable)))
+	a.say(fmt.Sprintf("restored into %s in %s: %d statements in %s, during %s of which it answered nobody",
+		targetText(d), duration(d.EndedAt.Sub(d.StartedAt)), d.Statements, imports(d.Pieces), duration(d.Unavailable)))
 	a.say("tables, rows and objects are those of the backup")
 	if d.Created {
 		a.say(fmt.Sprintf("to use it, set in wrangler's configuration: database_name = %q, database_id = %q", d.Target.Name, d.Target.ID))
@@ -304,6 +304,13 @@ func (a *app) sayD1(r restored) {
 	if d.CatalogErr != nil {
 		a.explain("it is recorded in the bucket, but the catalogue was not written", d.CatalogErr)
 	}
+}
+
+func imports(n int) string {
+	if n == 1 {
+		return "1 import"
+	}
+	return fmt.Sprintf("%d imports", n)
 }
 
 // targetText names the D1 database.

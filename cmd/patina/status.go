@@ -68,12 +68,13 @@ func (a *app) printStatus(s engine.StatusResult) error {
 		return nil
 	}
 	fmt.Fprintln(out)
-	t := newTable("database", "last good backup", "age", "size", "backups", "last error")
+	t := newTable("database", "last good backup", "age", "proven", "size", "backups", "last error")
 	for _, d := range s.Databases {
-		row := []string{d.Name, "never backed up", "", "", fmt.Sprint(d.Backups), d.LastError}
+		row := []string{d.Name, "never backed up", "", "", "", fmt.Sprint(d.Backups), d.LastError}
 		if d.Newest != nil {
 			m := d.Newest.Manifest()
-			row[1], row[2], row[3] = moment(m.StartedAt), ageOf(s.Now.Sub(m.StartedAt)), size(m.Plain.Bytes)
+			row[1], row[2], row[4] = moment(m.StartedAt), ageOf(s.Now.Sub(m.StartedAt)), size(m.Plain.Bytes)
+			row[3] = proof(*d.Newest, s.Now)
 		}
 		t.add(row...)
 	}

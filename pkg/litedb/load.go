@@ -64,7 +64,7 @@ func claim(path string) error {
 }
 
 // Cache of pages, in KiB. It bounds the memory of a load.
-const cacheKiB = 32 << 10
+const cacheKiB = 16 << 10
 
 func (d *DB) open(ctx context.Context) error {
 	dsn := InMemory
