@@ -11,15 +11,15 @@ import (
 )
 
 // Object is an entry of the schema: a table, index, trigger or view, or what Type
-// calls virtual, a virtual table.
+// calls virtual, a virtual table. Table is the table or view that it is about.
 type Object struct {
-	Type, Name, SQL string
+	Type, Name, Table, SQL string
 }
 
 // Schema are the objects that somebody made, sorted by type and name. What a
 // virtual table keeps is left out, and what SQLite makes by itself.
 func (d *DB) Schema(ctx context.Context) ([]Object, error) {
-	rows, err := d.strings(ctx, `SELECT iif(type='table' AND sql LIKE 'CREATE VIRTUAL%','virtual',type), name, sql FROM sqlite_schema
+	rows, err := d.strings(ctx, `SELECT iif(type='table' AND sql LIKE 'CREATE VIRTUAL%','virtual',type), name, tbl_name, sql FROM sqlite_schema
 		WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
 		AND name NOT IN (SELECT name FROM pragma_table_list WHERE schema='main' AND type='shadow') ORDER BY 1, 2`)
 	if err != nil {
@@ -27,7 +27,7 @@ func (d *DB) Schema(ctx context.Context) ([]Object, error) {
 	}
 	objects := make([]Object, 0, len(rows))
 	for _, row := range rows {
-		objects = append(objects, Object{row[0], row[1], row[2]})
+		objects = append(objects, Object{row[0], row[1], row[2], row[3]})
 	}
 	return objects, nil
 }
