@@ -66,7 +66,7 @@ Try it on this machine, without an account:  patina demo`,
 	cmd.SetHelpCommandGroupID(groupSetup)
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	for _, sub := range []*cobra.Command{
-		newBackupCmd(a), newArchiveCmd(a), newPruneCmd(a), newListCmd(a), newDownloadCmd(a), newRestoreCmd(a), newRewindCmd(a), newUndoCmd(a), newVerifyCmd(a), newPinCmd(a), newUnpinCmd(a), newAcceptCmd(a), newForgetCmd(a), newStatusCmd(a), newInfoCmd(a),
+		newBackupCmd(a), newArchiveCmd(a), newPruneCmd(a), newListCmd(a), newDiffCmd(a), newDownloadCmd(a), newRestoreCmd(a), newRewindCmd(a), newUndoCmd(a), newVerifyCmd(a), newPinCmd(a), newUnpinCmd(a), newAcceptCmd(a), newForgetCmd(a), newStatusCmd(a), newInfoCmd(a),
 		newConfigCmd(a), newCatalogCmd(a), newCompletionCmd(a), newVersionCmd(a),
 		newDemoCmd(a), newSandboxCmd(a),
 	} {

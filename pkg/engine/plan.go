@@ -174,7 +174,7 @@ func (r *backupRun) sizeUp(ctx context.Context) {
 				return nil
 			}
 			t.liveBytes = db.Bytes
-			if err := r.refuseVirtual(ctx, t); err != nil {
+			if err := refuseVirtual(ctx, r.e.opts.D1, t.database.ID); err != nil {
 				r.fail(t, err)
 			}
 			return nil

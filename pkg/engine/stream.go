@@ -28,7 +28,7 @@ var errVirtualTables = errors.New("D1 cannot export virtual tables")
 // failed export was seen to leave a database blocked
 // (https://github.com/cloudflare/workers-sdk/issues/9519).
 func (r *backupRun) export(ctx context.Context, t *task) (d1.Dump, error) {
-	if err := r.refuseVirtual(ctx, t); err != nil {
+	if err := refuseVirtual(ctx, r.e.opts.D1, t.database.ID); err != nil {
 		return d1.Dump{}, err
 	}
 	dumped, err := r.e.opts.D1.Export(ctx, d1.ExportRequest{
@@ -39,8 +39,8 @@ func (r *backupRun) export(ctx context.Context, t *task) (d1.Dump, error) {
 }
 
 // refuseVirtual returns an error for a database with virtual tables.
-func (r *backupRun) refuseVirtual(ctx context.Context, t *task) error {
-	virtual, err := r.e.opts.D1.VirtualTables(ctx, t.database.ID)
+func refuseVirtual(ctx context.Context, client *d1.Client, id string) error {
+	virtual, err := client.VirtualTables(ctx, id)
 	if err != nil || len(virtual) == 0 {
 		return err
 	}

@@ -156,7 +156,7 @@ func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`
 
 // Finish closes the database, whose file is then on the disk and whole.
 func (d *DB) Finish() error {
-	if err := d.Close(); err != nil || d.path == InMemory {
+	if err := d.Close(); err != nil || d.path == InMemory || d.lent {
 		return err
 	}
 	file, err := os.OpenFile(d.path, os.O_RDWR, 0)

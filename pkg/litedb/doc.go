@@ -1,5 +1,6 @@
 // Package litedb builds a real SQLite database of a planned dump, and looks at
-// it: it is how a backup is known to load, and how it is brought back into a file.
+// it: it is how a backup is known to load, how it is brought back into a file, and
+// how two are compared.
 //
 // The rules it keeps:
 //
@@ -12,7 +13,8 @@
 //   - A database is built in one transaction, at a path that did not exist, and is
 //     gone again if it cannot be finished. Giving it its name is the caller's.
 //   - Memory is bounded by the page cache, whatever the dump.
+//   - A database that it did not build is opened to be read, under the same guard,
+//     and is never changed or removed.
 //
-// It does not judge what should be in the database, and never opens one that it
-// did not build.
+// It does not judge what should be in the database.
 package litedb

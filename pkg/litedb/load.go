@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"strings"
 
@@ -21,9 +20,12 @@ import (
 // InMemory is the path of a database that is nowhere but in memory.
 const InMemory = ":memory:"
 
-// DB is a database that was built of a dump, and nothing else uses.
+// DB is a database that was built of a dump, and nothing else uses, or one that
+// was opened to be read.
 type DB struct {
-	path  string
+	path string
+	// lent is set for a file that is somebody else's.
+	lent  bool
 	db    *sql.DB
 	conn  *sql.Conn
 	guard guard
@@ -67,17 +69,8 @@ func claim(path string) error {
 const cacheKiB = 16 << 10
 
 func (d *DB) open(ctx context.Context) error {
-	dsn := InMemory
-	if d.path != InMemory {
-		dsn = (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: d.path}).EscapedPath()}).String()
-	}
-	var err error
-	if d.db, err = sql.Open("sqlite", dsn); err != nil {
-		return fmt.Errorf("open the database: %w", err)
-	}
-	d.db.SetMaxOpenConns(1)
-	if d.conn, err = d.db.Conn(ctx); err != nil {
-		return fmt.Errorf("open the database: %w", err)
+	if err := d.connect(ctx, nil); err != nil {
+		return err
 	}
 	// The file is thrown away if it is not finished: it needs no journal.
 	for _, pragma := range []string{
@@ -112,10 +105,10 @@ func (d *DB) load(ctx context.Context, p *plan.Plan, progress Progress) error {
 	return d.exec(ctx, "COMMIT")
 }
 
-// Discard closes the database and removes its file.
+// Discard closes the database and removes its file, unless it was there before.
 func (d *DB) Discard() error {
 	err := d.Close()
-	if d.path == InMemory {
+	if d.path == InMemory || d.lent {
 		return err
 	}
 	for _, suffix := range []string{"", "-journal", "-wal", "-shm"} {
