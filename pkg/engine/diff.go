@@ -222,4 +222,3 @@ func (e *Engine) copyLive(s *Source, body *d1.Body) (int64, error) {
 	}
 	return s.file.Seek(0, io.SeekCurrent)
 }
-

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
-	"github.com/AutumnsGrove/patina/pkg/dump/plan"
 	"github.com/AutumnsGrove/patina/pkg/fault"
 	"github.com/AutumnsGrove/patina/pkg/litedb"
 )
@@ -60,11 +59,11 @@ func ofLoad(ctx context.Context, entry Entry, err error) error {
 // examine holds a loaded database against the plan and the user's assertions.
 func (e *Engine) examine(ctx context.Context, db *litedb.DB, s *Source) (LoadResult, error) {
 	result := LoadResult{Rows: db.Rows, Statements: db.Statements}
-	problems, err := problemsOf(ctx, db, s.Plan, &result)
+	problems, err := problemsOf(ctx, db, s, &result)
 	if err != nil {
 		return result, err
 	}
-	for _, check := range e.checksOf(s.Entry.Manifest().Database.Name) {
+	for _, check := range e.checksOf(s) {
 		if err := db.Assert(ctx, check); err != nil {
 			problems = append(problems, fmt.Sprintf("the check %q: %v", check, err))
 			continue
@@ -80,12 +79,12 @@ func (e *Engine) examine(ctx context.Context, db *litedb.DB, s *Source) (LoadRes
 	return result, nil
 }
 
-func problemsOf(ctx context.Context, db *litedb.DB, p *plan.Plan, result *LoadResult) ([]string, error) {
+func problemsOf(ctx context.Context, db *litedb.DB, s *Source, result *LoadResult) ([]string, error) {
 	problems, err := db.Integrity(ctx)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := db.ForeignKeys(ctx)
+	keys, err := db.ForeignKeys(ctx, s.absent()...)
 	if err != nil {
 		return nil, err
 	}
@@ -96,10 +95,10 @@ func problemsOf(ctx context.Context, db *litedb.DB, p *plan.Plan, result *LoadRe
 	if err != nil {
 		return nil, err
 	}
-	if want := p.Tables(); !slices.Equal(want, result.Tables) {
+	if want := s.Plan.Tables(); !slices.Equal(want, result.Tables) {
 		problems = append(problems, fmt.Sprintf("its tables and rows are %v, the dump says %v", result.Tables, want))
 	}
-	for _, o := range p.Objects() {
+	for _, o := range s.Plan.Objects() {
 		if !slices.Contains(objects, o) {
 			problems = append(problems, fmt.Sprintf("the %s %s is missing", o.Type, o.Name))
 		}
@@ -107,11 +106,12 @@ func problemsOf(ctx context.Context, db *litedb.DB, p *plan.Plan, result *LoadRe
 	return append(problems, keys...), nil
 }
 
-func (e *Engine) checksOf(database string) []string {
-	if e.opts.Checks == nil {
+// checksOf are the user's assertions, which are about all tables.
+func (e *Engine) checksOf(s *Source) []string {
+	if e.opts.Checks == nil || s.Plan.Chosen() != nil {
 		return nil
 	}
-	return e.opts.Checks(database)
+	return e.opts.Checks(s.Entry.Manifest().Database.Name)
 }
 
 // loadInMemory is how large a dump may be to be loaded in memory.

@@ -47,6 +47,8 @@ type Replacement struct {
 	Database backup.Database
 	// Tables are those that are there now, with their rows.
 	Tables []backup.Table
+	// Chosen are the tables that are restored; none for all.
+	Chosen []string
 	// SafetyBackup is the backup that was taken of them.
 	SafetyBackup manifest.Safety
 	// Bookmark is the Time Travel point to go back to; empty where there is none.
@@ -114,8 +116,10 @@ type restoreRun struct {
 	loader *loader
 	// live is what the database holds before, and left says in words what of it a
 	// dead restore left; may be empty.
-	live   content
-	left   string
+	live content
+	left string
+	// before makes room for chosen tables.
+	before []string
 	result RestoreResult
 }
 
@@ -142,6 +146,9 @@ func (r *restoreRun) run(ctx context.Context) error {
 		return err
 	}
 	if found == nil {
+		if err := r.exchange(); err != nil {
+			return err
+		}
 		return r.intoNew(ctx)
 	}
 	r.result.Target = found.Database
@@ -157,7 +164,7 @@ func (r *restoreRun) run(ctx context.Context) error {
 		return err
 	}
 	return r.underLease(ctx, func(ctx context.Context) error {
-		if r.live.empty() {
+		if r.nothingLost() {
 			return r.intoEmpty(ctx)
 		}
 		return r.replace(ctx)
@@ -210,6 +217,9 @@ func (r *restoreRun) find(ctx context.Context) (*d1.Database, error) {
 
 // prepare refuses what is not asked for, and takes the safety backup.
 func (r *restoreRun) prepare(ctx context.Context) error {
+	if r.tables() != nil {
+		return r.prepareTables(ctx)
+	}
 	if r.live.empty() {
 		return nil
 	}
@@ -291,7 +301,7 @@ func (r *restoreRun) replace(ctx context.Context) error {
 	if err := r.announce(ctx); err != nil {
 		return err
 	}
-	return r.load(ctx, plan.Drop(r.live.objects))
+	return r.load(ctx, r.makeRoom())
 }
 
 // OneImport says whether a backup of that many bytes and statements is restored
@@ -303,13 +313,13 @@ func OneImport(bytes, statements int64) bool {
 // fits refuses to replace in more than one import, between which the database
 // would hold a part only.
 func (r *restoreRun) fits() error {
-	summary := r.req.Source.Plan.Summary
-	if r.req.AllowPartial || summary.Bytes <= r.e.opts.PieceBytes && summary.Statements <= int64(r.e.opts.PieceStatements) {
+	bytes, statements := r.req.Source.Plan.Extent()
+	if r.req.AllowPartial || bytes <= r.e.opts.PieceBytes && statements <= int64(r.e.opts.PieceStatements) {
 		return nil
 	}
 	return fault.New(fault.Refused, "--to d1: a new database, or --allow-partial",
 		"the backup takes more than one import (%d bytes, %d statements), and between them %s would hold a part of it",
-		summary.Bytes, summary.Statements, r.req.Target)
+		bytes, statements, r.req.Target)
 }
 
 // safetyBackup takes a backup of what is replaced.
@@ -355,12 +365,16 @@ func (r *restoreRun) bookmark(ctx context.Context) error {
 // announce writes the begin record with the way back. Where it cannot be
 // written, nothing is touched.
 func (r *restoreRun) announce(ctx context.Context) error {
+	if err := r.lookAgain(ctx); err != nil {
+		return err
+	}
 	if err := r.right.confirm(ctx); err != nil {
 		return fault.Wrap(fault.Held, "patina status", err)
 	}
 	begin := manifest.Begin{Job: r.result.Job, Run: r.result.Run, Restore: &manifest.Restoring{
 		Target: r.result.Target, Created: r.result.Created, Bookmark: r.result.Bookmark,
 		SafetyBackup: r.result.Replaced.SafetyBackup, Backup: r.req.Source.Entry.Key, Marker: r.marker(),
+		Tables: r.tables(),
 	}}
 	if err := record(ctx, r.e, backup.BeginKey(r.result.Job, r.result.Run.ID), begin); err != nil {
 		return fault.Wrap(fault.Refused, "", fmt.Errorf("the begin record, by which this could be undone, cannot be written, and nothing was touched: %w", err))
@@ -388,7 +402,7 @@ func (r *restoreRun) load(ctx context.Context, before []string) error {
 		e: r.e, source: r.req.Source, job: r.result.Job.ID, target: r.result.Target.ID, marker: r.marker(), before: before,
 		maxBytes: r.e.opts.PieceBytes, maxStatements: r.e.opts.PieceStatements,
 	}
-	err := r.loader.load(ctx)
+	err := r.explained(r.loader.load(ctx))
 	if err == nil {
 		err = r.check(ctx)
 	}
@@ -412,7 +426,7 @@ func (r *restoreRun) check(ctx context.Context) error {
 		return fmt.Errorf("the restored database could not be held against the backup: %w", err)
 	}
 	r.result.Compared = true
-	r.result.Differences = live.compare(r.req.Source.Plan, r.loader.marker)
+	r.result.Differences = r.differences(live)
 	if len(r.result.Differences) > 0 {
 		return fault.New(fault.Proof, "", "what was restored is not what the backup holds: %s", strings.Join(r.result.Differences, "; "))
 	}

@@ -76,7 +76,7 @@ func (r *restoreRun) alone(ctx context.Context) error {
 
 // undoHint is both ways on: back, or the backup again.
 func (r *restoreRun) undoHint() string {
-	return "patina undo " + r.result.Job.ID + " takes it back, and what was written since is lost; " + restoreCommand(r.req.Source.Entry, r.req.Target) + " brings the backup"
+	return "patina undo " + r.result.Job.ID + " takes it back, and what was written since is lost; " + restoreCommand(r.req.Source.Entry, r.req.Target) + r.tableFlags() + " brings the backup"
 }
 
 // restoreSafety is the command that brings the safety backup back.

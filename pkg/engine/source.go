@@ -18,6 +18,8 @@ import (
 type Source struct {
 	Entry Entry
 	Plan  *plan.Plan
+	// Dependencies are those of the tables that Only left.
+	Dependencies []plan.Dependency
 
 	file *os.File
 }

@@ -45,6 +45,9 @@ type Restoring struct {
 	To     string `json:"to,omitempty"`
 	// Marker is the table in which each piece of a load leaves its number.
 	Marker string `json:"marker,omitempty"`
+	// Tables are those that are restored; none for all. The way back is that of
+	// the whole database all the same.
+	Tables []string `json:"tables,omitempty"`
 }
 
 func (Begin) format() Format { return FormatBegin }

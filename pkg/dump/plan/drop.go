@@ -125,5 +125,8 @@ func (p *Plan) Objects() []backup.Object {
 			objects = append(objects, o)
 		}
 	}
+	if p.chosen != nil {
+		return p.ofChosen(objects)
+	}
 	return objects
 }

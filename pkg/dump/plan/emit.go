@@ -75,7 +75,11 @@ func (e *emitter) statements(texts [][]byte) error {
 
 func (e *emitter) tables() error {
 	for _, t := range e.plan.tables {
-		if err := e.statements(t.creates); err != nil {
+		creates := t.creates
+		if t.kept != nil {
+			creates = [][]byte{t.kept.create()}
+		}
+		if err := e.statements(creates); err != nil {
 			return err
 		}
 	}
@@ -85,6 +89,12 @@ func (e *emitter) tables() error {
 func (e *emitter) rows() error {
 	for _, t := range parentsFirst(e.plan.tables, e.plan.byName) {
 		if err := e.rowsOf(t, nil, nil); err != nil {
+			return err
+		}
+		if t.kept == nil {
+			continue
+		}
+		if err := e.statements(t.kept.exchange()); err != nil {
 			return err
 		}
 	}
@@ -145,6 +155,9 @@ func (e *emitter) rebuilds() error {
 
 // sequence sets the counters of AUTOINCREMENT, which the rows have moved.
 func (e *emitter) sequence() error {
+	if e.plan.chosen != nil {
+		return e.countersOfChosen()
+	}
 	if len(e.plan.sequence.spans) == 0 {
 		return nil
 	}
@@ -176,12 +189,15 @@ func (e *emitter) rowsOf(t *table, head []byte, wanted func([]byte) bool) error 
 		return nil
 	}
 	_, err := dump.ReadStatements(io.MultiReader(parts...), func(st dump.Statement) error {
+		if t.kept != nil && !plain(st) {
+			return fmt.Errorf("a statement that is more than rows: %w", ErrRefused)
+		}
 		if !plain(st) {
 			return e.sink.Statement(st.Text)
 		}
 		row := Row{Table: t.name, Head: head}
 		if head == nil {
-			row.Head = st.Text[:st.Rows[0].From]
+			row.Head = t.kept.head(st.Text[:st.Rows[0].From])
 		}
 		for _, at := range st.Rows {
 			row.Values = st.Text[at.From:at.To]

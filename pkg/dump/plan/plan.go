@@ -56,6 +56,9 @@ type table struct {
 	parents []string // folded names
 	spans   []span
 	rows    int64
+	counts  bool // has AUTOINCREMENT
+	// kept says how its rows take the place of others; nil where it is made.
+	kept *kept
 }
 
 // virtual is a virtual table.
@@ -93,6 +96,9 @@ type Plan struct {
 	changes     []Change
 	found       int    // how many of the changes Read found
 	last        *table // whose rows the last statement held
+
+	chosen []string        // tables; nil for all
+	taken  map[string]bool // folded names that are not free
 }
 
 // Read looks through a dump of the given size. What is wrong with the dump is
@@ -220,8 +226,9 @@ func (p *Plan) create(st dump.Statement) error {
 		p.references[parent] = append(p.references[parent], r)
 	}
 	for token := range dump.Tokens(st.Text) {
-		p.counts = p.counts || token.Is("AUTOINCREMENT")
+		t.counts = t.counts || token.Is("AUTOINCREMENT")
 	}
+	p.counts = p.counts || t.counts
 	return nil
 }
 

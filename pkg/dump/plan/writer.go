@@ -68,7 +68,7 @@ func (p *Plan) FreeName(name string) string {
 		taken[fold(o.Name)] = true
 	}
 	free := name
-	for i := 2; taken[free]; i++ {
+	for i := 2; taken[free] || p.taken[free]; i++ {
 		free = name + strconv.Itoa(i)
 	}
 	return free
