@@ -51,6 +51,9 @@ func printReplacement(w io.Writer, r engine.Replacement, what string) {
 		}
 		fmt.Fprintf(w, "  %s\n", rowsOf(t.Rows, t.Name))
 	}
+	if len(r.Chosen) > 0 {
+		fmt.Fprintln(w, undoesAll)
+	}
 	if !r.SafetyBackup.IsZero() {
 		fmt.Fprintf(w, "safety backup: %s (job %s)\n", r.SafetyBackup.Manifest, r.SafetyBackup.JobID)
 	}

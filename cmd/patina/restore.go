@@ -28,6 +28,8 @@ type restoreOptions struct {
 	yes      bool
 	// guide asks for the steps, and for nothing to be done.
 	guide bool
+	// tables are those that alone are brought back; empty for all.
+	tables []string
 	// request is what is asked of D1; Replace and DryRun are of use for files
 	// too.
 	request engine.RestoreRequest
@@ -59,13 +61,14 @@ typed, or --yes given. A restore that fails takes the database back to what it
 was. "patina undo" takes one back that succeeded.
 
 After a restore tables, rows and objects are held against the backup. What does
-not come back exactly as the dump has it is told.
+not come back exactly as the dump has it is told.` + tablesHelp + `
 
 With --guide nothing is done: the steps are printed by which a person brings this
 very backup back, with Patina, with wrangler or by Time Travel, verifies it and
 undoes it; with -o markdown as a document for a runbook.`,
 		Example: `  patina restore latest groveauth --to d1:groveauth-restored
   patina restore 2024-12-08 groveauth --to d1:groveauth --replace
+  patina restore latest groveauth --table users,sessions --to d1:groveauth --replace
   patina restore latest groveauth --to sqlite:groveauth.db
   patina restore latest groveauth --to sql:groveauth.sql
   patina restore 2024-12-08 groveauth --to sql:- | sqlite3 groveauth.db
@@ -94,6 +97,7 @@ undoes it; with -o markdown as a document for a runbook.`,
 	flags.StringVar(&req.Reason, "reason", "", "`TEXT` that it is remembered with")
 	flags.BoolVarP(&req.DryRun, "dry-run", "n", false, "fetch and check the backup, say what would be done, and do nothing")
 	flags.BoolVar(&opts.guide, "guide", false, "print the steps to bring it back, to verify it and to undo it, and do nothing")
+	opts.bindTables(a, cmd)
 	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions([]string{
 		"d1:\ta D1 database, new or empty, or with --replace",
 		"sqlite:\ta SQLite database file",
@@ -188,9 +192,12 @@ type restored struct {
 	choice  engine.Choice
 	changes []plan.Change
 	dryRun  bool
-	sql     engine.SQLResult
-	sqlite  engine.LoadResult
-	d1      engine.RestoreResult
+	// tables are those that were chosen; none for all.
+	tables       []string
+	dependencies []plan.Dependency
+	sql          engine.SQLResult
+	sqlite       engine.LoadResult
+	d1           engine.RestoreResult
 }
 
 func (a *app) restore(ctx context.Context, eng *engine.Engine, opts restoreOptions, target restoreTarget, p *progress, choose func() (engine.Choice, error)) (result restored, err error) {
@@ -206,6 +213,9 @@ func (a *app) restore(ctx context.Context, eng *engine.Engine, opts restoreOptio
 		return result, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
+	if err := result.chooseTables(source, opts.tables); err != nil {
+		return result, err
+	}
 	switch target.kind {
 	case targetD1:
 		result.d1, err = a.restoreD1(ctx, eng, opts, target, p, source)
@@ -259,6 +269,7 @@ func (a *app) printRestore(r restored, failure error) error {
 	m := r.choice.Manifest()
 	a.say(fmt.Sprintf("%s of %s (job %s): %s, %s rows, SHA-256 verified",
 		m.Database.Name, moment(m.StartedAt), m.JobID, size(m.Plain.Bytes), rows(m)))
+	a.sayTables(r)
 	for _, c := range r.changes {
 		a.say("not as in the dump: " + changeText(c))
 	}
@@ -296,11 +307,18 @@ func (a *app) sayD1(r restored) {
 	}
 	a.say(fmt.Sprintf("restored into %s in %s: %d statements in %s, during %s of which it answered nobody",
 		targetText(d), duration(d.EndedAt.Sub(d.StartedAt)), d.Statements, imports(d.Pieces), duration(d.Unavailable)))
-	a.say("tables, rows and objects are those of the backup")
+	if len(r.tables) > 0 {
+		a.say("tables, rows and objects that were chosen are those of the backup; other tables lost no row")
+	} else {
+		a.say("tables, rows and objects are those of the backup")
+	}
 	if d.Created {
 		a.say(fmt.Sprintf("to use it, set in wrangler's configuration: database_name = %q, database_id = %q", d.Target.Name, d.Target.ID))
 	}
 	a.say("to take it back: patina undo " + d.Job.ID)
+	if len(r.tables) > 0 {
+		a.say(undoesAll)
+	}
 	if d.CatalogErr != nil {
 		a.explain("it is recorded in the bucket, but the catalogue was not written", d.CatalogErr)
 	}
@@ -359,13 +377,16 @@ func rowsOf(n int64, table string) string {
 }
 
 type restoreJSON struct {
-	Target     string       `json:"target"`
-	DryRun     bool         `json:"dryRun"`
-	Backup     entryJSON    `json:"backup"`
-	Others     []entryJSON  `json:"others"`
-	Changes    []changeJSON `json:"changes"`
-	Bytes      int64        `json:"bytes"`
-	Statements int          `json:"statements"`
+	Target  string       `json:"target"`
+	DryRun  bool         `json:"dryRun"`
+	Backup  entryJSON    `json:"backup"`
+	Others  []entryJSON  `json:"others"`
+	Changes []changeJSON `json:"changes"`
+	// Chosen are the tables of --table; none for all.
+	Chosen       []string         `json:"chosen,omitempty"`
+	Dependencies []dependencyJSON `json:"dependencies"`
+	Bytes        int64            `json:"bytes"`
+	Statements   int              `json:"statements"`
 	// Tables are those of a SQLite database, with their rows.
 	Tables []backup.Table `json:"tables,omitempty"`
 	D1     *d1JSON        `json:"d1,omitempty"`
@@ -407,6 +428,7 @@ func restoreDocument(r restored) restoreJSON {
 		Changes: []changeJSON{}, Bytes: r.sql.Bytes + r.d1.Bytes, Statements: r.sql.Statements + r.d1.Statements + int(r.sqlite.Statements),
 		Tables: r.sqlite.Tables,
 	}
+	doc.Chosen, doc.Dependencies = r.tables, dependencyDocuments(r.dependencies)
 	for _, c := range r.changes {
 		doc.Changes = append(doc.Changes, changeJSON{c.Code, c.Name, c.Count, changeText(c)})
 	}
