@@ -51,6 +51,11 @@ type Options struct {
 	// parts.
 	ArchiveManifest int64
 
+	// PieceBytes and PieceStatements bound a piece of a restore, which D1 imports
+	// as a whole; 0 means what imports were seen to bear.
+	PieceBytes      int64
+	PieceStatements int
+
 	// Pause is how long to wait before a try, given how many failed before;
 	// nil means 2 s, and twice as long each time.
 	Pause func(failed int) time.Duration
@@ -93,6 +98,12 @@ func New(opts Options) (*Engine, error) {
 	}
 	if opts.ArchiveManifest <= 0 {
 		opts.ArchiveManifest = manifest.MaxBytes / 2
+	}
+	if opts.PieceBytes <= 0 {
+		opts.PieceBytes = maxPieceBytes
+	}
+	if opts.PieceStatements <= 0 {
+		opts.PieceStatements = maxPieceStatements
 	}
 	if opts.Concurrency < 1 {
 		opts.Concurrency = 1

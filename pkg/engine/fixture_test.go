@@ -49,13 +49,19 @@ type bench struct {
 // time of the night.
 func newBench(t *testing.T, databases ...string) *bench {
 	t.Helper()
+	return newBenchOn(t, sandbox.Options{}, databases...)
+}
+
+// newBenchOn makes a bench with a D1 of its own kind.
+func newBenchOn(t *testing.T, options sandbox.Options, databases ...string) *bench {
+	t.Helper()
 	b := &bench{
 		t: t, dir: filepath.Join(t.TempDir(), "bucket"), catalog: filepath.Join(t.TempDir(), "catalog.db"),
 		begin: time.Date(2024, 12, 8, 3, 0, 5, 0, time.UTC), started: time.Now(), ids: map[string]string{},
 	}
-	server, err := sandbox.New(sandbox.Options{
-		Dir: t.TempDir(), AccountID: account, Token: token, Now: time.Now, PollTimeout: time.Second,
-	})
+	options.Dir, options.AccountID, options.Token, options.Now = t.TempDir(), account, token, time.Now
+	options.PollTimeout = time.Second
+	server, err := sandbox.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

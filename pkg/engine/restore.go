@@ -287,7 +287,7 @@ func (r *restoreRun) replace(ctx context.Context) error {
 // would hold a part only.
 func (r *restoreRun) fits() error {
 	summary := r.req.Source.Plan.Summary
-	if r.req.AllowPartial || summary.Bytes <= maxPieceBytes && summary.Statements <= maxPieceStatements {
+	if r.req.AllowPartial || summary.Bytes <= r.e.opts.PieceBytes && summary.Statements <= int64(r.e.opts.PieceStatements) {
 		return nil
 	}
 	return fault.New(fault.Refused, "--to d1: a new database, or --allow-partial",
@@ -369,7 +369,7 @@ func (r *restoreRun) load(ctx context.Context, before []string) error {
 	stop := r.log.keepAlive(ctx, r.result.Job, r.result.Run.ID)
 	r.loader = &loader{
 		e: r.e, source: r.req.Source, job: r.result.Job.ID, target: r.result.Target.ID, marker: r.marker(), before: before,
-		maxBytes: maxPieceBytes, maxStatements: maxPieceStatements,
+		maxBytes: r.e.opts.PieceBytes, maxStatements: r.e.opts.PieceStatements,
 	}
 	err := r.loader.load(ctx)
 	if err == nil {
