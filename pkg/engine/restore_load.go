@@ -248,12 +248,18 @@ func (e *Engine) lastPiece(ctx context.Context, id, marker string) (int, error) 
 	return int(last), err
 }
 
-// unmark takes the table away by which the load was followed.
+// unmark takes the table away by which the load was followed. It may be asked for
+// more than once.
 func (l *loader) unmark(ctx context.Context) error {
-	if _, err := l.e.opts.D1.Query(ctx, l.target, "DROP TABLE IF EXISTS "+quoteName(l.marker)); err != nil {
-		return fmt.Errorf("drop the table %s, by which the restore was followed: %w", l.marker, err)
+	for n := 1; ; n++ {
+		_, err := l.e.opts.D1.Query(ctx, l.target, "DROP TABLE IF EXISTS "+quoteName(l.marker))
+		switch {
+		case err == nil:
+			return nil
+		case n == tries || !pause(ctx, l.e.opts.Pause(n)):
+			return fmt.Errorf("drop the table %s, by which the restore was followed: %w", l.marker, err)
+		}
 	}
-	return nil
 }
 
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -267,10 +267,6 @@ func TestAReplaceThatFailsGoesBack(t *testing.T) {
 	})
 }
 
-type observer func(engine.Event)
-
-func (o observer) Observe(e engine.Event) { o(e) }
-
 // What keeps the way back from being open is refused before anything is touched.
 func TestRestoresThatAreRefused(t *testing.T) {
 	t.Parallel()
