@@ -174,7 +174,7 @@ func (l *loader) try(ctx context.Context, p piece) error {
 			in, lookErr := l.in(ctx, p.number)
 			if lookErr != nil {
 				// Whether less would go is not the question any more.
-				return fmt.Errorf("%w, after: %s", lookErr, err)
+				return fmt.Errorf("%w, after: %s", lookErr, err.Error())
 			}
 			if in {
 				l.e.opts.Log.Info("the piece is in, whatever the answer said", "piece", p.number, "answer", err)
