@@ -81,7 +81,9 @@ func ReadStatements(r io.Reader, each func(Statement) error) (Summary, error) {
 		from = done
 		switch {
 		case errors.Is(err, io.EOF):
-			return f.Summary(), f.Finish()
+			// The end of a dump may be the end of its last statement.
+			err := f.Finish()
+			return f.Summary(), err
 		case err != nil:
 			return f.Summary(), err
 		case len(kept) > maxHeld:
