@@ -89,7 +89,7 @@ func (x *exchange) table(t *table) error {
 		return fmt.Errorf("%s points at it with ON DELETE %s, by which a DROP would take its rows, and the rows cannot be exchanged in place: %w",
 			c.table, c.key.onDelete, err)
 	}
-	t.kept = x.keep(t, mine, old.Name, children)
+	t.kept = x.keep(mine, old.Name, children)
 	return nil
 }
 
@@ -155,7 +155,7 @@ func canKeep(mine shape, old []byte, t *table, children []child) error {
 	return nil
 }
 
-func (x *exchange) keep(t *table, mine shape, name string, children []child) *kept {
+func (x *exchange) keep(mine shape, name string, children []child) *kept {
 	x.kept++
 	stage := x.plan.FreeName("_patina_rows_" + strconv.Itoa(x.kept))
 	guard := x.plan.FreeName("_patina_guard_" + strconv.Itoa(x.kept))
@@ -202,7 +202,7 @@ func (x *exchange) collisions() error {
 		for _, other := range x.live {
 			same := fold(o.Name) == fold(other.Name) && (o.Type == "trigger") == (other.Type == "trigger")
 			if same && !x.gone[other.Type+" "+fold(other.Name)] {
-				return unsafe("the %s %s of the backup meets a %s of that name, which belongs to something else", o.Type, o.Name, other.Type)
+				return unsafe("the %s %s of the backup meets one (%s) that belongs to something else", o.Type, o.Name, other.Type)
 			}
 		}
 	}
