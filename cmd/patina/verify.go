@@ -137,7 +137,7 @@ func runVerify(ctx context.Context, a *app, opts verifyOptions, args []string) e
 	if opts.drill {
 		return runDrill(ctx, a, opts, req)
 	}
-	result, err := withEngine(ctx, a, needs{store: true, identity: opts.identity}, func(eng *engine.Engine) (engine.VerifyResult, error) {
+	result, err := withEngine(ctx, a, needs{store: true, memory: true, identity: opts.identity}, func(eng *engine.Engine) (engine.VerifyResult, error) {
 		return eng.Verify(ctx, req)
 	})
 	if err != nil {

@@ -205,6 +205,9 @@ func (j Job) IsRestore() bool {
 // IsDrill says whether the job is the trying of a backup.
 func (j Job) IsDrill() bool { return strings.HasPrefix(j.ID, drillWord+"-") }
 
+// IsVerification says whether the job is the proving of backups.
+func (j Job) IsVerification() bool { return strings.HasPrefix(j.ID, verificationWord+"-") }
+
 // IsNight says whether the job is a night that several hosts may share.
 func (j Job) IsNight() bool { return !j.Night.IsZero() }
 

@@ -141,13 +141,15 @@ type Kind string
 
 // The kinds of jobs: those that take backups, those that archive a week, those
 // that adopt what another program left, those that remove what retention lets go,
-// and those that bring a database back, drills among them.
+// those that bring a database back, drills among them, and those that prove
+// backups.
 const (
 	KindBackup  Kind = "backup"
 	KindArchive Kind = "archive"
 	KindAdopt   Kind = "adopt"
 	KindPrune   Kind = "prune"
 	KindRestore Kind = "restore"
+	KindVerify  Kind = "verify"
 )
 
 // KindOf is what a job does, which its id tells.
@@ -161,6 +163,8 @@ func KindOf(job backup.Job) Kind {
 		return KindPrune
 	case job.IsRestore(), job.IsDrill():
 		return KindRestore
+	case job.IsVerification():
+		return KindVerify
 	}
 	return KindBackup
 }

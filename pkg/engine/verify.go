@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/dump"
 	"github.com/AutumnsGrove/patina/pkg/dump/plan"
 	"github.com/AutumnsGrove/patina/pkg/fault"
@@ -149,10 +151,10 @@ type verifyRun struct {
 }
 
 // Verify reads backups again and holds them against their manifests. It writes
-// a record of each outcome. A damaged one never ends it: the others are still
-// checked.
+// a record of each outcome, and a job into the catalogue where there is one. A
+// damaged one never ends it: the others are still checked.
 func (e *Engine) Verify(ctx context.Context, req VerifyRequest) (VerifyResult, error) {
-	log := newJournal(nil, errors.New("a verification is not logged"), e.opts.Log)
+	log := e.newJournal()
 	run := e.opts.NewRunID()
 	now := e.now(ctx, log)
 	r := &verifyRun{e: e, req: req, log: log}
@@ -175,9 +177,52 @@ func (e *Engine) Verify(ctx context.Context, req VerifyRequest) (VerifyResult, e
 			return VerifyResult{}, err
 		}
 	}
+	log.begin(ctx, job, r.result.Run)
+	stop := log.keepAlive(ctx, job, r.result.Run.ID)
 	err = r.prove(ctx)
-	r.result.EndedAt = e.now(ctx, log)
+	stop()
+	after, cancel := afterwards(ctx)
+	defer cancel()
+	r.result.EndedAt = e.now(after, log)
+	r.logProofs(after, err)
 	return r.result, err
+}
+
+// logProofs writes into the catalogue what was proven of each database: its first
+// failure, or its last proof.
+func (r *verifyRun) logProofs(ctx context.Context, failure error) {
+	rows := map[string]catalog.Backup{}
+	for _, v := range r.result.Verified {
+		name := v.Entry.Brief.Database
+		if rows[name].Error != "" {
+			continue
+		}
+		row := catalog.Backup{
+			JobID: r.result.Job.ID, RunID: r.result.Run.ID, Database: name, DatabaseID: v.Entry.Manifest().Database.ID,
+			Status: catalog.BackupDone, Attempts: 1, ManifestKey: v.Entry.Key, StoredBytes: rows[name].StoredBytes + v.Bytes,
+			StartedAt: r.result.StartedAt, EndedAt: r.result.EndedAt,
+		}
+		switch {
+		case v.Err != nil:
+			row.Status, row.Error = catalog.BackupFailed, v.Err.Error()
+		case !v.Passed():
+			row.Status = catalog.BackupInterrupted
+		}
+		rows[name] = row
+	}
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		r.log.set(ctx, rows[name], r.result.Run.ID)
+	}
+	end := catalog.RunEnd{Status: catalog.RunSucceeded, At: r.result.EndedAt}
+	switch {
+	case failure != nil:
+		end.Status, end.Message = catalog.RunInterrupted, failure.Error()
+	case len(r.result.Kinds()) > 0 && r.result.Passed() == 0:
+		end.Status = catalog.RunFailed
+	case len(r.result.Kinds()) > 0:
+		end.Status = catalog.RunPartial
+	}
+	r.log.end(ctx, r.result.Job, r.result.Run.ID, end)
 }
 
 // choose picks what is asked for out of all entries, newest first.

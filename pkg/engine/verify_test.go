@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
@@ -33,6 +34,10 @@ func TestEveryCopyIsProven(t *testing.T) {
 		if len(result.Verified) != 4 || result.Passed() != 4 || len(result.Kinds())+len(result.Warnings) != 0 {
 			t.Errorf("%s: %+v", level, result)
 		}
+	}
+	jobs, err := b.openCatalog().Jobs(t.Context(), catalog.JobFilter{Kind: catalog.KindVerify})
+	if err != nil || len(jobs) != 2 || jobs[0].Status != catalog.JobSucceeded || len(jobs[0].Backups) != 2 || jobs[0].Backups[0].Status != catalog.BackupDone {
+		t.Errorf("the catalogue has %+v, %v", jobs, err)
 	}
 	for _, entry := range b.list(e).Entries {
 		if entry.Proof.Level != manifest.LevelScan || !entry.Proof.At.After(entry.Manifest().EndedAt) || !entry.Good() {
