@@ -89,7 +89,7 @@ func newBudget(limit int, window time.Duration, now func() time.Time) *budget {
 	}
 }
 
-// open reserves what a new export will need, waiting until it is there.
+// open reserves what a new export or import will need, waiting until it is there.
 func (b *budget) open(ctx context.Context, throttled func()) (*lane, error) {
 	l := &lane{b: b}
 	err := b.wait(ctx, &b.others, throttled, func() bool {

@@ -60,7 +60,7 @@ type call struct {
 	limit time.Duration
 	// size bounds the answer; 0 means maxAnswer.
 	size int64
-	// lane is the running export that the call belongs to; nil for others.
+	// lane is the running export or import that the call belongs to; nil for others.
 	lane *lane
 	// throttled is told when the budget holds the call back; may be nil.
 	throttled func()

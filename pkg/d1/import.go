@@ -87,7 +87,13 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (Imported, error
 	if req.Progress == nil {
 		req.Progress = func(int64) {}
 	}
-	m := &importer{c: c, req: req, patience: patience{limit: req.Silence, left: req.Silence}}
+	// What is not polled is given up by D1: polls come before other calls.
+	lane, err := c.budget.open(ctx, nil)
+	if err != nil {
+		return Imported{}, fmt.Errorf("%s: waiting for the request budget: %w", opImport, err)
+	}
+	defer lane.close()
+	m := &importer{c: c, req: req, lane: lane, patience: patience{limit: req.Silence, left: req.Silence}}
 	imported, err := m.run(ctx)
 	if err == nil || ctx.Err() != nil {
 		return imported, hinted(err)
@@ -99,6 +105,7 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (Imported, error
 type importer struct {
 	c        *Client
 	req      ImportRequest
+	lane     *lane
 	etag     string
 	patience patience
 	// asked is set once D1 was asked to run the file, and begun once it said
@@ -263,7 +270,7 @@ func (m *importer) request(ctx context.Context, body importBody) (importJSON, er
 	limit := max(min(m.patience.left, m.req.Silence*2/3), minLimit)
 	env, err := m.c.attempt(ctx, call{
 		op: opImport, method: http.MethodPost, path: m.c.databasePath(m.req.ID, "/import"),
-		body: body, limit: limit, granted: func() { sent = m.c.now() },
+		body: body, limit: limit, lane: m.lane, granted: func() { sent = m.c.now() },
 	})
 	if err == nil {
 		m.patience.heard()
