@@ -23,8 +23,8 @@ type progress struct {
 	bytes   map[string]int64
 	running []string
 	done    int
-	// waits is what the latest wait is for; empty when work goes on.
-	waits string
+	// detail is what the latest wait is for, or how far a restore is; may be empty.
+	detail string
 }
 
 func (a *app) newProgress() *progress {
@@ -68,9 +68,9 @@ func (p *progress) Observe(e engine.Event) {
 		p.running = slices.DeleteFunc(p.running, func(n string) bool { return n == e.Database })
 		p.done++
 	}
-	p.waits = ""
-	if e.Phase == engine.PhaseWaiting {
-		p.waits = e.Detail
+	p.detail = ""
+	if e.Phase == engine.PhaseWaiting || e.Phase == engine.PhaseRestoring {
+		p.detail = e.Detail
 	}
 	p.bytes[e.Database] = max(p.bytes[e.Database], e.Bytes)
 	p.draw()
@@ -84,8 +84,8 @@ func (p *progress) draw() {
 		total += n
 	}
 	text := fmt.Sprintf("%d done, now: %s", p.done, strings.Join(p.running, ", "))
-	if p.waits != "" {
-		text += " (" + p.waits + ")"
+	if p.detail != "" {
+		text += " (" + p.detail + ")"
 	}
 	p.bar.Describe(text)
 	_ = p.bar.Set64(total)

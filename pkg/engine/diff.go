@@ -131,8 +131,8 @@ func (e *Engine) loadSide(ctx context.Context, s *Source, entry *Entry) (openedS
 	if err != nil {
 		return openedSide{}, errors.Join(err, s.Close())
 	}
-	db, err := litedb.Load(ctx, path, s.Plan, func(bytes int64) {
-		e.observeRestore(s.Entry, PhaseRestoring, bytes, s.Plan.Summary.Bytes)
+	db, err := litedb.Load(ctx, path, s.Plan, func(bytes, rows int64) {
+		e.observeLoad(s, bytes, fmt.Sprintf("%d of %d rows", rows, s.Plan.Rows()))
 	})
 	if err != nil {
 		return openedSide{}, errors.Join(ofLoad(ctx, s.Entry, err), s.Close(), free())

@@ -28,8 +28,8 @@ type LoadResult struct {
 // tables have the rows of the backup and nothing is missing. On an error, of kind
 // fault.Proof where it does not hold, nothing is left there.
 func (e *Engine) LoadSQLite(ctx context.Context, s *Source, path string) (LoadResult, error) {
-	db, err := litedb.Load(ctx, path, s.Plan, func(bytes int64) {
-		e.observeRestore(s.Entry, PhaseRestoring, bytes, s.Plan.Summary.Bytes)
+	db, err := litedb.Load(ctx, path, s.Plan, func(bytes, rows int64) {
+		e.observeLoad(s, bytes, fmt.Sprintf("%d of %d rows", rows, s.Plan.Rows()))
 	})
 	if err != nil {
 		return LoadResult{}, ofLoad(ctx, s.Entry, err)

@@ -201,7 +201,7 @@ func (l *loader) once(ctx context.Context, p piece) error {
 	nonce := fmt.Sprintf("-- %s, piece %d, try %d, %s\n", l.job, p.number, p.tryNow, l.e.opts.NewRunID())
 	head := nonce + p.prelude
 	size := int64(len(head)) + p.size + int64(len(p.mark))
-	began, before := l.e.opts.Now(), l.bytes
+	began, before, detail := l.e.opts.Now(), l.bytes, l.outlook(p)
 	l.tried = true
 	imported, err := l.e.opts.D1.Import(ctx, d1.ImportRequest{
 		ID: l.target, Size: size, Silence: l.e.opts.ExportTimeout,
@@ -209,7 +209,7 @@ func (l *loader) once(ctx context.Context, p piece) error {
 			return io.MultiReader(strings.NewReader(head), io.NewSectionReader(l.file, p.from, p.size), strings.NewReader(p.mark))
 		},
 		Progress: func(n int64) {
-			l.e.observeRestore(l.source.Entry, PhaseRestoring, before+n, l.source.Plan.Summary.Bytes)
+			l.e.observeLoad(l.source, before+n, detail)
 		},
 	})
 	l.took += l.e.opts.Now().Sub(began)
@@ -225,7 +225,20 @@ func (l *loader) done(p piece, imported d1.Imported) {
 	l.statements += p.statements
 	l.bytes += p.size
 	l.last = imported.Bookmark
-	l.e.observeRestore(l.source.Entry, PhaseRestoring, l.bytes, l.source.Plan.Summary.Bytes)
+	l.e.observeLoad(l.source, l.bytes, fmt.Sprintf("%d statements are in", l.statements))
+}
+
+// outlook says what a piece brings in, and for how long the database will answer
+// nobody, as far as the pieces before it tell.
+func (l *loader) outlook(p piece) string {
+	text := fmt.Sprintf("import %d, statements %d to %d of a backup of %d rows; the database answers nobody", p.number,
+		l.statements+1, l.statements+p.statements, l.source.Plan.Rows())
+	left := l.source.Plan.Summary.Bytes - l.bytes
+	if l.bytes == 0 || left <= 0 {
+		return text
+	}
+	more := time.Duration(float64(l.took) * float64(left) / float64(l.bytes))
+	return fmt.Sprintf("%s for about %s more", text, more.Round(time.Second))
 }
 
 // in says whether a piece is in the database.

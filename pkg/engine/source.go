@@ -105,7 +105,7 @@ func (e *Engine) WriteSQL(ctx context.Context, s *Source, dst io.Writer) (SQLRes
 		n, err := buffered.Write(unit)
 		result.Bytes += int64(n)
 		result.Statements += statements
-		e.observeRestore(s.Entry, PhaseRestoring, result.Bytes, s.Plan.Summary.Bytes)
+		e.observeLoad(s, result.Bytes, fmt.Sprintf("%d statements", result.Statements))
 		return err
 	})
 	if err != nil {
@@ -116,6 +116,13 @@ func (e *Engine) WriteSQL(ctx context.Context, s *Source, dst io.Writer) (SQLRes
 
 func (e *Engine) observeRestore(entry Entry, phase Phase, bytes, total int64) {
 	e.opts.Observer.Observe(Event{Database: entry.Manifest().Database.Name, Phase: phase, Bytes: bytes, Total: total})
+}
+
+// observeLoad tells how far the restoring of a source is.
+func (e *Engine) observeLoad(s *Source, bytes int64, detail string) {
+	e.opts.Observer.Observe(Event{
+		Database: s.Entry.Manifest().Database.Name, Phase: PhaseRestoring, Bytes: bytes, Total: s.Plan.Summary.Bytes, Detail: detail,
+	})
 }
 
 // contextReaderAt fails once its context has ended.

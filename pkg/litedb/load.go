@@ -33,8 +33,8 @@ type DB struct {
 	Rows, Statements int64
 }
 
-// Progress is told how many bytes of rows were loaded so far.
-type Progress func(bytes int64)
+// Progress is told how many bytes of rows, and how many rows, were loaded so far.
+type Progress func(bytes, rows int64)
 
 // Load builds a database of the plan at a path where nothing is, or in memory. On
 // an error nothing is left there. Triggers do not fire, and foreign keys are not
@@ -236,7 +236,7 @@ func (l *loader) tell(n int) error {
 	}
 	l.told = l.bytes
 	if l.progress != nil {
-		l.progress(l.bytes)
+		l.progress(l.bytes, l.db.Rows)
 	}
 	return l.ctx.Err()
 }

@@ -116,6 +116,15 @@ func (p *Plan) Tables() []backup.Table {
 	return tables
 }
 
+// Rows are how many rows the tables of the plan get in all.
+func (p *Plan) Rows() int64 {
+	var n int64
+	for _, t := range p.tables {
+		n += t.rows
+	}
+	return n
+}
+
 // Objects are what the plan makes beside tables.
 func (p *Plan) Objects() []backup.Object {
 	objects := slices.DeleteFunc(slices.Clone(p.Summary.Objects), func(o backup.Object) bool { return internal(o.Name) })
