@@ -121,6 +121,15 @@ func (v *restoreVictim) dies(n int64, after bool, args ...string) bool {
 	return status == killed
 }
 
+// stride is from request to request: the race detector, which runs the short
+// tests, gets by with some.
+func stride() int64 {
+	if testing.Short() {
+		return 3
+	}
+	return 1
+}
+
 // A restore into a new database that is killed at any request leaves it as it
 // was, or restored, or the next one brings it about.
 func TestARestoreMayDieAtAnyRequest(t *testing.T) {
@@ -130,7 +139,7 @@ func TestARestoreMayDieAtAnyRequest(t *testing.T) {
 			t.Parallel()
 			v := newRestoreVictim(t)
 			deaths := 0
-			for n := int64(1); v.dies(n, after, "restore", "latest", "alpha", "--to", "d1:new"); n++ {
+			for n := int64(1); v.dies(n, after, "restore", "latest", "alpha", "--to", "d1:new"); n += stride() {
 				deaths++
 				if got := v.content("new"); got != "" && got != v.backup {
 					t.Errorf("request %d: it holds a part:\n%s", n, got)
@@ -149,7 +158,7 @@ func TestARestoreMayDieAtAnyRequest(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if deaths < 8 {
+			if deaths < 8/int(stride()) {
 				t.Errorf("it died at %d requests only", deaths)
 			}
 		})
@@ -168,7 +177,7 @@ func TestAReplacementMayDieAtAnyRequest(t *testing.T) {
 			old := v.content("old")
 			replace := []string{"restore", "latest", "alpha", "--to", "d1:old", "--replace", "--yes"}
 			deaths, undone := 0, 0
-			for n := int64(1); v.dies(n, after, replace...); n++ {
+			for n := int64(1); v.dies(n, after, replace...); n += stride() {
 				deaths++
 				if got := v.content("old"); got != old && got != v.backup {
 					t.Errorf("request %d: it holds a part:\n%s", n, got)
@@ -188,7 +197,7 @@ func TestAReplacementMayDieAtAnyRequest(t *testing.T) {
 				}
 				v.seed("old", "CREATE TABLE other(x)", "INSERT INTO other VALUES('what was there')")
 			}
-			if deaths < 12 || undone == 0 {
+			if deaths < 12/int(stride()) || undone == 0 && stride() == 1 {
 				t.Errorf("it died at %d requests, %d of them to be undone", deaths, undone)
 			}
 		})
