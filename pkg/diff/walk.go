@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/AutumnsGrove/patina/pkg/dump"
 	"github.com/AutumnsGrove/patina/pkg/litedb"
 )
 
@@ -97,9 +98,9 @@ func keyOf(before, after litedb.Shape) (By, []string) {
 func (w *walk) anyNull(ctx context.Context, inOld, inNew bool) (bool, error) {
 	tests := make([]string, len(w.table.Key))
 	for i, c := range w.table.Key {
-		tests[i] = quote(c) + " IS NULL"
+		tests[i] = dump.QuoteName(c) + " IS NULL"
 	}
-	query := "SELECT 1 FROM " + quote(w.table.Name) + " WHERE " + strings.Join(tests, " OR ") + " LIMIT 1"
+	query := "SELECT 1 FROM " + dump.QuoteName(w.table.Name) + " WHERE " + strings.Join(tests, " OR ") + " LIMIT 1"
 	for _, side := range []struct {
 		db    Database
 		there bool
@@ -118,7 +119,7 @@ func (w *walk) anyNull(ctx context.Context, inOld, inNew bool) (bool, error) {
 func (w *walk) query(rowID string) string {
 	keys := make([]string, 0, len(w.table.Key))
 	for _, c := range w.table.Key {
-		keys = append(keys, quote(c))
+		keys = append(keys, dump.QuoteName(c))
 	}
 	if w.table.By == ByRowID {
 		keys = []string{rowID}
@@ -129,18 +130,16 @@ func (w *walk) query(rowID string) string {
 		order = append(order, k+" COLLATE BINARY")
 	}
 	for _, c := range w.columns {
-		values = append(values, "+"+quote(c))
+		values = append(values, "+"+dump.QuoteName(c))
 		if w.byContentIfNulls {
-			order = append(order, quote(c)+" COLLATE BINARY", "typeof("+quote(c)+")")
+			order = append(order, dump.QuoteName(c)+" COLLATE BINARY", "typeof("+dump.QuoteName(c)+")")
 		}
 	}
 	if len(values) == 0 {
 		values, order = []string{"NULL"}, []string{"1"}
 	}
-	return fmt.Sprintf("SELECT %s FROM %s ORDER BY %s", strings.Join(values, ","), quote(w.table.Name), strings.Join(order, ","))
+	return fmt.Sprintf("SELECT %s FROM %s ORDER BY %s", strings.Join(values, ","), dump.QuoteName(w.table.Name), strings.Join(order, ","))
 }
-
-func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // cursor is one side of the walk.
 type cursor struct {

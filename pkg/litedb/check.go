@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/dump"
 )
 
 // maxProblems is how many problems of a kind are told.
@@ -59,7 +60,7 @@ func (d *DB) Tables(ctx context.Context) ([]backup.Table, error) {
 	tables := make([]backup.Table, 0, len(names))
 	for _, row := range names {
 		t := backup.Table{Name: row[0]}
-		if err := d.conn.QueryRowContext(ctx, "SELECT count(*) FROM "+quote(t.Name)).Scan(&t.Rows); err != nil {
+		if err := d.conn.QueryRowContext(ctx, "SELECT count(*) FROM "+dump.QuoteName(t.Name)).Scan(&t.Rows); err != nil {
 			return nil, fmt.Errorf("count the rows of %s: %w", t.Name, err)
 		}
 		tables = append(tables, t)
@@ -156,8 +157,6 @@ func (d *DB) strings(ctx context.Context, query string) ([][]string, error) {
 	}
 	return all, rows.Err()
 }
-
-func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // Finish closes the database, whose file is then on the disk and whole.
 func (d *DB) Finish() error {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"iter"
 	"strings"
+
+	"github.com/AutumnsGrove/patina/pkg/dump"
 )
 
 // Object is an entry of the schema: a table, index, trigger or view, or what Type
@@ -47,15 +49,15 @@ type Shape struct {
 // Shape tells how the rows of a table are made up.
 func (d *DB) Shape(ctx context.Context, table string) (Shape, error) {
 	var s Shape
-	columns, err := d.strings(ctx, "SELECT name FROM pragma_table_xinfo("+text(table)+") WHERE hidden<>1 ORDER BY cid")
+	columns, err := d.strings(ctx, "SELECT name FROM pragma_table_xinfo("+dump.QuoteText(table)+") WHERE hidden<>1 ORDER BY cid")
 	if err != nil {
 		return s, fmt.Errorf("read the columns of %s: %w", table, err)
 	}
-	key, err := d.strings(ctx, "SELECT name FROM pragma_table_xinfo("+text(table)+") WHERE pk>0 ORDER BY pk")
+	key, err := d.strings(ctx, "SELECT name FROM pragma_table_xinfo("+dump.QuoteText(table)+") WHERE pk>0 ORDER BY pk")
 	if err != nil {
 		return s, fmt.Errorf("read the key of %s: %w", table, err)
 	}
-	without, err := d.strings(ctx, "SELECT wr FROM pragma_table_list("+text(table)+") WHERE schema='main'")
+	without, err := d.strings(ctx, "SELECT wr FROM pragma_table_list("+dump.QuoteText(table)+") WHERE schema='main'")
 	if err != nil || len(without) != 1 {
 		return s, fmt.Errorf("read the kind of %s: %w", table, err)
 	}
@@ -139,5 +141,3 @@ func each(ctx context.Context, conn driver.Conn, query string, yield func([]driv
 		}
 	}
 }
-
-func text(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -28,11 +28,11 @@ func Drop(objects []Object) []string {
 		switch {
 		case internal(o.Name) || o.SQL == "":
 		case o.Type == "trigger":
-			triggers = append(triggers, "DROP TRIGGER "+quote(o.Name)+";")
+			triggers = append(triggers, "DROP TRIGGER "+dump.QuoteName(o.Name)+";")
 		case o.Type == "view":
-			views = append(views, "DROP VIEW "+quote(o.Name)+";")
+			views = append(views, "DROP VIEW "+dump.QuoteName(o.Name)+";")
 		case o.Type == "table" && isVirtual([]byte(o.SQL)):
-			virtuals = append(virtuals, "DROP TABLE "+quote(o.Name)+";")
+			virtuals = append(virtuals, "DROP TABLE "+dump.QuoteName(o.Name)+";")
 		case o.Type == "table" && slices.Contains(ordinary, o.Name):
 			t := p.table(o.Name)
 			t.parents = parentsOf([]byte(o.SQL))
@@ -40,7 +40,7 @@ func Drop(objects []Object) []string {
 	}
 	statements := slices.Concat(triggers, views, virtuals)
 	for _, t := range slices.Backward(parentsFirst(p.tables, p.byName)) {
-		statements = append(statements, "DROP TABLE "+quote(t.name)+";")
+		statements = append(statements, "DROP TABLE "+dump.QuoteName(t.name)+";")
 	}
 	return statements
 }

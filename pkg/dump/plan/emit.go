@@ -121,7 +121,7 @@ func (e *emitter) virtuals() error {
 // fill gives the rows of a virtual table.
 func (e *emitter) fill(v *virtual) error {
 	if v.content != nil {
-		head := "INSERT INTO " + quote(v.name) + " (rowid," + strings.Join(v.columns(), ",") + ") VALUES"
+		head := "INSERT INTO " + dump.QuoteName(v.name) + " (rowid," + strings.Join(v.columns(), ",") + ") VALUES"
 		into := *v.content
 		into.name = v.name
 		if err := e.rowsOf(&into, []byte(head), nil); err != nil {
@@ -143,7 +143,7 @@ func (e *emitter) rebuilds() error {
 		case v.direct != nil:
 			err = e.rowsOf(v.direct, nil, nil)
 		default:
-			name := quote(v.name)
+			name := dump.QuoteName(v.name)
 			err = e.statement("INSERT INTO " + name + " (" + name + ") VALUES('rebuild');")
 		}
 		if err != nil {

@@ -183,7 +183,7 @@ func (x *exchange) makeRoom() []string {
 		case o.Type == "index" && x.plan.isChosen(on):
 			x.gone["index "+fold(o.Name)] = true
 			if t := x.plan.byName[fold(on)]; t != nil && t.kept != nil {
-				indexes = append(indexes, "DROP INDEX "+quote(o.Name)+";")
+				indexes = append(indexes, "DROP INDEX "+dump.QuoteName(o.Name)+";")
 			}
 		}
 	}
@@ -220,7 +220,7 @@ type kept struct {
 // create makes the staging table. Its columns have no types: a value comes
 // through as it is written.
 func (k *kept) create() []byte {
-	return []byte("CREATE TABLE " + quote(k.stage) + " (" + quoted("", k.shape.plainColumns()) + ");")
+	return []byte("CREATE TABLE " + dump.QuoteName(k.stage) + " (" + quoted("", k.shape.plainColumns()) + ");")
 }
 
 // head is the head of an INSERT, into the staging table where there is one.
@@ -233,7 +233,7 @@ func (k *kept) head(text []byte) []byte {
 	if names := namesIn(into.rest); len(names) > 0 {
 		columns = names
 	}
-	return []byte("INSERT INTO " + quote(k.stage) + " (" + quoted("", columns) + ") VALUES")
+	return []byte("INSERT INTO " + dump.QuoteName(k.stage) + " (" + quoted("", columns) + ") VALUES")
 }
 
 // afterInto is what is behind INTO.
@@ -260,7 +260,7 @@ func (k *kept) exchange() [][]byte {
 			add(text)
 		}
 	}
-	name := quote(k.name)
+	name := dump.QuoteName(k.name)
 	add("DELETE FROM " + name + " WHERE " + eachOf("", k.shape.primary, " IS NULL", " OR ") + ";")
 	remove := "DELETE FROM " + name + " WHERE " + eachOf("", k.shape.primary, " IS NOT NULL", " AND ") + " AND " + k.notStaged("") + ";"
 	if k.pointsAtItself() {
@@ -271,7 +271,7 @@ func (k *kept) exchange() [][]byte {
 		add(remove) // first, for a value that is unique may be on another row now
 		add(k.upsert())
 	}
-	add("DROP TABLE " + quote(k.stage) + ";")
+	add("DROP TABLE " + dump.QuoteName(k.stage) + ";")
 	return statements
 }
 
@@ -284,12 +284,12 @@ func (k *kept) watch(c child) []string {
 	says := fmt.Sprintf("%srows of %s point at rows of %s that the backup does not have", GuardSays, c.table, k.name)
 	var same []string
 	for i, target := range c.key.target(k.shape) {
-		same = append(same, "t."+quote(target)+"=c."+quote(c.key.columns[i]))
+		same = append(same, "t."+dump.QuoteName(target)+"=c."+dump.QuoteName(c.key.columns[i]))
 	}
-	guard := quote(k.guard)
+	guard := dump.QuoteName(k.guard)
 	return []string{
-		"CREATE TABLE " + guard + " (n, CONSTRAINT " + quote(says) + " CHECK(n=0));",
-		"INSERT INTO " + guard + " SELECT count(*) FROM " + quote(c.table) + " AS c, " + quote(k.name) + " AS t WHERE " +
+		"CREATE TABLE " + guard + " (n, CONSTRAINT " + dump.QuoteName(says) + " CHECK(n=0));",
+		"INSERT INTO " + guard + " SELECT count(*) FROM " + dump.QuoteName(c.table) + " AS c, " + dump.QuoteName(k.name) + " AS t WHERE " +
 			strings.Join(same, " AND ") + " AND " + k.notStaged("t.") + ";",
 		"DROP TABLE " + guard + ";",
 	}
@@ -298,7 +298,7 @@ func (k *kept) watch(c child) []string {
 // notStaged says that a row of the table is not in the staging table.
 func (k *kept) notStaged(prefix string) string {
 	primary := k.shape.primary
-	return "(" + quoted(prefix, primary) + ") NOT IN (SELECT " + quoted("", primary) + " FROM " + quote(k.stage) +
+	return "(" + quoted(prefix, primary) + ") NOT IN (SELECT " + quoted("", primary) + " FROM " + dump.QuoteName(k.stage) +
 		" WHERE " + eachOf("", primary, " IS NOT NULL", " AND ") + ")"
 }
 
@@ -308,7 +308,7 @@ func (k *kept) upsert() string {
 	var set []string
 	for _, name := range columns {
 		if !holds(k.shape.primary, name) {
-			set = append(set, quote(name)+"=excluded."+quote(name))
+			set = append(set, dump.QuoteName(name)+"=excluded."+dump.QuoteName(name))
 		}
 	}
 	do := "NOTHING"
@@ -316,7 +316,7 @@ func (k *kept) upsert() string {
 		do = "UPDATE SET " + strings.Join(set, ",")
 	}
 	list := quoted("", columns)
-	return "INSERT INTO " + quote(k.name) + " (" + list + ") SELECT " + list + " FROM " + quote(k.stage) +
+	return "INSERT INTO " + dump.QuoteName(k.name) + " (" + list + ") SELECT " + list + " FROM " + dump.QuoteName(k.stage) +
 		" WHERE true ON CONFLICT (" + quoted("", k.shape.primary) + ") DO " + do + ";"
 }
 
@@ -327,7 +327,7 @@ func quoted(prefix string, names []string) string { return eachOf(prefix, names,
 func eachOf(prefix string, names []string, says, joined string) string {
 	each := make([]string, len(names))
 	for i, name := range names {
-		each[i] = prefix + quote(name) + says
+		each[i] = prefix + dump.QuoteName(name) + says
 	}
 	return strings.Join(each, joined)
 }

@@ -211,7 +211,7 @@ func (e *emitter) countersOfChosen() error {
 	for _, t := range e.plan.tables {
 		if t.counts {
 			counting[fold(t.name)] = true
-			if err := e.statement("DELETE FROM sqlite_sequence WHERE name=" + quoteText(t.name) + ";"); err != nil {
+			if err := e.statement("DELETE FROM sqlite_sequence WHERE name=" + dump.QuoteText(t.name) + ";"); err != nil {
 				return err
 			}
 		}
@@ -221,6 +221,3 @@ func (e *emitter) countersOfChosen() error {
 		return err == nil && len(values) > 0 && counting[fold(string(values[0].Bytes))]
 	})
 }
-
-// quoteText is a text as SQL.
-func quoteText(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

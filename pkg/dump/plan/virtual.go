@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/dump"
 )
@@ -107,15 +106,12 @@ func (v *virtual) columns() []string {
 			continue // an option
 		}
 		for token := range dump.Tokens(argument) {
-			names = append(names, quote(token.Name()))
+			names = append(names, dump.QuoteName(token.Name()))
 			break
 		}
 	}
 	return names
 }
-
-// quote is a name as SQL.
-func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // takeShadows takes the tables out of the plan in which virtual tables keep
 // what they hold: they make them themselves.

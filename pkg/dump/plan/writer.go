@@ -134,7 +134,7 @@ func (w *writer) long(row Row) error {
 			row.Table, len(row.Values), dump.LongStatement)
 	}
 	w.plan.change(ChangeStaged, row.Table, 1)
-	stage := quote(w.stage)
+	stage := dump.QuoteName(w.stage)
 	w.unit = append(w.unit[:0], "CREATE TABLE "+stage+" (n INTEGER PRIMARY KEY, d BLOB);\n"...)
 	statements, pieces := 3, 0
 	insert := append(bytes.Clone(row.Head), '(')
