@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
-	"github.com/AutumnsGrove/patina/pkg/catalog"
 	"github.com/AutumnsGrove/patina/pkg/d1"
 	"github.com/AutumnsGrove/patina/pkg/diff"
 	"github.com/AutumnsGrove/patina/pkg/dump"
@@ -153,18 +152,17 @@ func (e *Engine) openLive(ctx context.Context, name string) (openedSide, error) 
 	log := e.newJournal()
 	now := e.now(ctx, log)
 	id := e.opts.NewRunID()
-	lease, err := e.takeRight(ctx, log, catalog.DatabaseLease(found.ID), e.newRun(backup.NewJob(backup.TriggerManual, "", now, id), id, now))
-	if err != nil {
-		return openedSide{}, fault.Wrap(fault.Held, "patina status", err)
-	}
-	defer func() { lease.release(ctx) }()
-	keeping, stop := lease.keep(ctx)
-	defer stop()
-	source, err := e.exportLive(keeping, found)
-	if err != nil {
-		return openedSide{}, err
-	}
-	return e.loadSide(keeping, source, nil)
+	var opened openedSide
+	run := e.newRun(backup.NewJob(backup.TriggerManual, "", now, id), id, now)
+	err = e.underLease(ctx, log, found.Database, run, func(ctx context.Context, _ right) error {
+		source, err := e.exportLive(ctx, found)
+		if err != nil {
+			return err
+		}
+		opened, err = e.loadSide(ctx, source, nil)
+		return err
+	})
+	return opened, err
 }
 
 // exportLive fetches a dump of a live database into a private temporary file.

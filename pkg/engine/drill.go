@@ -198,25 +198,21 @@ func (e *Engine) removeDrill(ctx context.Context, job backup.Job, made manifest.
 // conclude puts the outcome on record: as the end of the job, and as a proof of the
 // backup.
 func (d *drillRun) conclude(ctx context.Context, failure error) {
-	status, message := catalog.RunSucceeded, ""
-	if failure != nil {
-		status, message = catalog.RunFailed, failure.Error()
-	}
+	status, message := outcome(failure)
 	at := d.e.now(ctx, d.log)
 	state := StateRestored
 	if failure != nil {
 		state = StatePartial
 	}
-	if d.result.Removed { // what is left is looked for by its missing end
-		end := manifest.End{
-			Job: d.result.Job, Run: d.process, EndedAt: at, Status: string(status), Message: message,
-			Restored: &manifest.Restored{State: string(state), Compared: failure == nil, Statements: d.result.Statements, Bytes: d.result.Bytes},
-		}
-		if err := record(ctx, d.e, backup.EndKey(d.result.Job, d.process.ID), end); err != nil {
-			d.warnings = append(d.warnings, fmt.Errorf("write the end record: %w", err))
-		}
+	if !d.result.Removed {
+		// What is left is looked for by its missing end.
+		d.log.end(ctx, d.result.Job, d.process.ID, catalog.RunEnd{Status: status, At: at, Message: message})
+	} else if err := d.e.endChange(ctx, d.log, manifest.End{
+		Job: d.result.Job, Run: d.process, EndedAt: at, Status: string(status), Message: message,
+		Restored: &manifest.Restored{State: string(state), Compared: failure == nil, Statements: d.result.Statements, Bytes: d.result.Bytes},
+	}); err != nil {
+		d.warnings = append(d.warnings, err)
 	}
-	d.log.end(ctx, d.result.Job, d.process.ID, catalog.RunEnd{Status: status, At: at, Message: message})
 	if failure != nil && fault.KindOf(failure) != fault.Proof {
 		return // it says nothing of the backup
 	}

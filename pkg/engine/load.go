@@ -111,7 +111,7 @@ func (e *Engine) checksOf(s *Source) []string {
 	if e.opts.Checks == nil || s.Plan.Chosen() != nil {
 		return nil
 	}
-	return e.opts.Checks(s.Entry.Manifest().Database.Name)
+	return e.opts.Checks(s.Entry.Brief.Database)
 }
 
 // loadInMemory is how large a dump may be to be loaded in memory.

@@ -78,8 +78,7 @@ func (s *spool) close() {
 	if s.file == nil {
 		return
 	}
-	_ = s.file.Close() // what it held is of no more use
-	_ = removed(s.file.Name())
+	_ = closeTemp(s.file) // what it held is of no more use
 	s.file = nil
 }
 

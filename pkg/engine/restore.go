@@ -182,37 +182,26 @@ func (r *restoreRun) lookForTheDead(ctx context.Context) error {
 
 // underLease works while the database is this run's.
 func (r *restoreRun) underLease(ctx context.Context, work func(context.Context) error) error {
-	var err error
-	if r.right, err = r.e.takeRight(ctx, r.log, catalog.DatabaseLease(r.result.Target.ID), r.result.Run); err != nil {
-		return fault.Wrap(fault.Held, "patina status", err)
-	}
-	defer func() { r.right.release(ctx) }()
-	ctx, stop := r.right.keep(ctx)
-	defer stop()
-	return work(ctx)
+	return r.e.underLease(ctx, r.log, r.result.Target, r.result.Run, func(ctx context.Context, lease right) error {
+		r.right = lease
+		return work(ctx)
+	})
 }
 
 // find looks for the database, and refuses what is not asked for.
 func (r *restoreRun) find(ctx context.Context) (*d1.Database, error) {
-	all, err := r.e.opts.D1.List(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("look for the database %s: %w", r.req.Target, err)
-	}
-	for _, db := range all {
-		if db.Name != r.req.Target {
-			continue
-		}
-		if r.req.Create {
-			return nil, fault.New(fault.Refused, "name another database, or leave out --create",
-				"the database %s exists (%s)", db.Name, db.ID)
-		}
-		return &db, nil
-	}
-	if r.req.Replace && !r.req.Create {
+	found, err := r.e.lookFor(ctx, r.req.Target)
+	switch {
+	case err != nil:
+		return nil, err
+	case found != nil && r.req.Create:
+		return nil, fault.New(fault.Refused, "name another database, or leave out --create",
+			"the database %s exists (%s)", found.Name, found.ID)
+	case found == nil && r.req.Replace && !r.req.Create:
 		return nil, fault.New(fault.Failed, "leave out --replace, and it is created",
 			"there is no database %s to be replaced", r.req.Target)
 	}
-	return nil, nil
+	return found, nil
 }
 
 // prepare refuses what is not asked for, and takes the safety backup.
@@ -237,14 +226,15 @@ func (r *restoreRun) prepare(ctx context.Context) error {
 // intoNew creates the database, in the jurisdiction of the original, and loads
 // it.
 func (r *restoreRun) intoNew(ctx context.Context) error {
-	jurisdiction := r.req.Source.Entry.Manifest().Database.Jurisdiction
+	original := r.req.Source.Entry.Manifest().Database
+	jurisdiction := original.Jurisdiction
 	r.result.Target = backup.Database{Name: r.req.Target, Jurisdiction: jurisdiction}
 	if r.req.DryRun {
 		r.result.Created = true
 		return nil
 	}
 	created, err := r.e.opts.D1.CreateDatabase(ctx, d1.CreateRequest{
-		Name: r.req.Target, Location: cmp.Or(r.req.Location, locationOf(r.req.Source.Entry.Manifest().Database)), Jurisdiction: jurisdiction,
+		Name: r.req.Target, Location: cmp.Or(r.req.Location, locationOf(original)), Jurisdiction: jurisdiction,
 	})
 	if err != nil {
 		return fmt.Errorf("create the database %s: %w", r.req.Target, err)
@@ -323,29 +313,9 @@ func (r *restoreRun) fits() error {
 }
 
 // safetyBackup takes a backup of what is replaced.
-func (r *restoreRun) safetyBackup(ctx context.Context) error {
-	safety, err := r.e.backupOne(ctx, r.result.Target, "before "+r.result.Job.ID)
-	if err != nil {
-		return fault.Wrap(fault.Refused, "--no-safety-backup goes on without one, with a bookmark alone",
-			fmt.Errorf("no safety backup of %s could be taken, and nothing was touched: %w", r.req.Target, err))
-	}
-	r.result.Replaced.SafetyBackup = safety
-	return nil
-}
-
-// backupOne takes a backup of one database now.
-func (e *Engine) backupOne(ctx context.Context, db backup.Database, reason string) (manifest.Safety, error) {
-	result, err := e.Backup(ctx, BackupRequest{Names: []string{db.Name}, Trigger: backup.TriggerManual, Reason: reason})
-	if err != nil {
-		return manifest.Safety{}, err
-	}
-	for _, d := range result.Databases {
-		if d.Outcome == OutcomeDone && d.Database.ID == db.ID {
-			return manifest.Safety{Manifest: d.ManifestKey, JobID: result.Job.ID}, nil
-		}
-		err = errors.Join(err, d.Err)
-	}
-	return manifest.Safety{}, cmp.Or(err, errors.New("the backup was not done"))
+func (r *restoreRun) safetyBackup(ctx context.Context) (err error) {
+	r.result.Replaced.SafetyBackup, err = r.e.safetyBackup(ctx, r.result.Target, r.result.Job)
+	return err
 }
 
 // bookmark reads the Time Travel point to go back to.
@@ -359,7 +329,7 @@ func (r *restoreRun) bookmark(ctx context.Context) error {
 		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("no bookmark could be had: the way back is the safety backup %s: %w", r.result.Replaced.SafetyBackup.Manifest, err))
 		return nil
 	}
-	return fault.Wrap(fault.Refused, "", fmt.Errorf("neither a safety backup nor a bookmark of %s could be had, and nothing was touched: %w", r.req.Target, err))
+	return noWayBack(r.result.Target, err)
 }
 
 // announce writes the begin record with the way back. Where it cannot be
@@ -368,19 +338,11 @@ func (r *restoreRun) announce(ctx context.Context) error {
 	if err := r.lookAgain(ctx); err != nil {
 		return err
 	}
-	if err := r.right.confirm(ctx); err != nil {
-		return fault.Wrap(fault.Held, "patina status", err)
-	}
-	begin := manifest.Begin{Job: r.result.Job, Run: r.result.Run, Restore: &manifest.Restoring{
+	return r.e.announceChange(ctx, r.log, r.right, manifest.Begin{Job: r.result.Job, Run: r.result.Run, Restore: &manifest.Restoring{
 		Target: r.result.Target, Created: r.result.Created, Bookmark: r.result.Bookmark,
 		SafetyBackup: r.result.Replaced.SafetyBackup, Backup: r.req.Source.Entry.Key, Marker: r.marker(),
 		Tables: r.tables(),
-	}}
-	if err := record(ctx, r.e, backup.BeginKey(r.result.Job, r.result.Run.ID), begin); err != nil {
-		return fault.Wrap(fault.Refused, "", fmt.Errorf("the begin record, by which this could be undone, cannot be written, and nothing was touched: %w", err))
-	}
-	r.log.begin(ctx, r.result.Job, r.result.Run)
-	return nil
+	}})
 }
 
 // marker is a table's name that neither the backup nor the database has: what an
@@ -442,23 +404,18 @@ func (r *restoreRun) check(ctx context.Context) error {
 
 // conclude says how the run ended, in the bucket and in the catalogue.
 func (r *restoreRun) conclude(ctx context.Context, failure error) {
-	status, message := catalog.RunSucceeded, ""
-	if failure != nil {
-		status, message = catalog.RunFailed, failure.Error()
-		if fault.KindOf(failure) == fault.Interrupted || errors.Is(failure, context.Canceled) {
-			status = catalog.RunInterrupted
-		}
+	status, message := outcome(failure)
+	if failure != nil && (fault.KindOf(failure) == fault.Interrupted || errors.Is(failure, context.Canceled)) {
+		status = catalog.RunInterrupted
 	}
-	ended := r.e.now(ctx, r.log)
-	end := manifest.End{
-		Job: r.result.Job, Run: r.result.Run, EndedAt: ended, Status: string(status), Message: message,
+	err := r.e.endChange(ctx, r.log, manifest.End{
+		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(ctx, r.log), Status: string(status), Message: message,
 		Restored: &manifest.Restored{
 			State: string(r.result.State), Bookmark: r.result.After, Compared: r.result.Compared, Differences: r.result.Differences,
 			Statements: r.result.Statements, Bytes: r.result.Bytes, UnavailableSeconds: r.result.Unavailable.Seconds(),
 		},
+	})
+	if err != nil {
+		r.result.Warnings = append(r.result.Warnings, err)
 	}
-	if err := record(ctx, r.e, backup.EndKey(r.result.Job, r.result.Run.ID), end); err != nil {
-		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("write the end record: %w", err))
-	}
-	r.log.end(ctx, r.result.Job, r.result.Run.ID, catalog.RunEnd{Status: status, At: ended, Message: message})
 }

@@ -101,7 +101,7 @@ func (e *Engine) liveContent(ctx context.Context, id string) (content, error) {
 func (e *Engine) count(ctx context.Context, id string, tables []string) ([]int64, error) {
 	columns := make([]string, len(tables))
 	for i, name := range tables {
-		columns[i] = "(SELECT count(*) FROM " + quoteName(name) + ")"
+		columns[i] = "(SELECT count(*) FROM " + dump.QuoteName(name) + ")"
 	}
 	result, err := e.opts.D1.Look(ctx, id, "SELECT "+strings.Join(columns, ","))
 	if err != nil {

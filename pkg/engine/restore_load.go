@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/d1"
+	"github.com/AutumnsGrove/patina/pkg/dump"
 )
 
 // Limits of a piece of an import. Imports of others died at 100,000 to 300,000
@@ -63,18 +64,11 @@ func (l *loader) load(ctx context.Context) (err error) {
 	if l.file, err = tempFile(""); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.file.Close(), removed(l.file.Name())) }()
+	defer func() { err = errors.Join(err, closeTemp(l.file)) }()
 	if err := l.source.Plan.WriteSQL(ctx, func(unit []byte, n int) error { return l.take(ctx, unit, n) }); err != nil {
 		return err
 	}
 	return l.flush(ctx)
-}
-
-func removed(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // take adds a unit to the piece at hand, which is sent first where it would grow
@@ -144,7 +138,7 @@ func (l *loader) piece(from, to int) piece {
 		p.size = l.cuts[to-1].end - p.from
 		p.statements += l.cuts[to-1].statements
 	}
-	marker := quoteName(l.marker)
+	marker := dump.QuoteName(l.marker)
 	prelude := []string{"PRAGMA defer_foreign_keys=TRUE;"}
 	if p.number == 1 {
 		prelude = append(prelude, l.before...)
@@ -253,11 +247,11 @@ func (l *loader) in(ctx context.Context, number int) (bool, error) {
 // lastPiece is how many pieces of a load a database holds; -1 where it has no
 // table that tells.
 func (e *Engine) lastPiece(ctx context.Context, id, marker string) (int, error) {
-	there, err := e.number(ctx, id, "SELECT count(*) FROM sqlite_schema WHERE type='table' AND name='"+strings.ReplaceAll(marker, "'", "''")+"'")
+	there, err := e.number(ctx, id, "SELECT count(*) FROM sqlite_schema WHERE type='table' AND name="+dump.QuoteText(marker))
 	if err != nil || there == 0 {
 		return -1, err
 	}
-	last, err := e.number(ctx, id, "SELECT coalesce(max(piece),0) FROM "+quoteName(marker))
+	last, err := e.number(ctx, id, "SELECT coalesce(max(piece),0) FROM "+dump.QuoteName(marker))
 	return int(last), err
 }
 
@@ -265,7 +259,7 @@ func (e *Engine) lastPiece(ctx context.Context, id, marker string) (int, error) 
 // does no harm, so it is tried again whatever the answer was.
 func (l *loader) unmark(ctx context.Context) error {
 	for n := 1; ; n++ {
-		_, err := l.e.opts.D1.Query(ctx, l.target, "DROP TABLE IF EXISTS "+quoteName(l.marker))
+		_, err := l.e.opts.D1.Query(ctx, l.target, "DROP TABLE IF EXISTS "+dump.QuoteName(l.marker))
 		if err == nil {
 			return nil
 		}
@@ -274,5 +268,3 @@ func (l *loader) unmark(ctx context.Context) error {
 		}
 	}
 }
-
-func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -86,7 +86,7 @@ func (r *restoreRun) restoreSafety() string {
 
 func restoreCommand(entry Entry, target string) string {
 	return fmt.Sprintf("patina restore %s %s --job %s --to d1:%s --replace",
-		entry.Name.Day.Format(time.DateOnly), entry.Manifest().Database.Name, entry.Manifest().JobID, target)
+		entry.Name.Day.Format(time.DateOnly), entry.Brief.Database, entry.Brief.JobID, target)
 }
 
 // safetyCommand brings a safety backup back.

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
-	"github.com/AutumnsGrove/patina/pkg/catalog"
-	"github.com/AutumnsGrove/patina/pkg/d1"
 	"github.com/AutumnsGrove/patina/pkg/fault"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
 )
@@ -66,7 +64,6 @@ type rewindRun struct {
 	e      *Engine
 	req    RewindRequest
 	log    *journal
-	right  right
 	result RewindResult
 }
 
@@ -104,16 +101,12 @@ func (r *rewindRun) run(ctx context.Context) error {
 	if err := r.safetyBackup(ctx); err != nil {
 		return err
 	}
-	if r.right, err = r.e.takeRight(ctx, r.log, catalog.DatabaseLease(r.result.Database.ID), r.result.Run); err != nil {
-		return fault.Wrap(fault.Held, "patina status", err)
-	}
-	defer func() { r.right.release(ctx) }()
-	ctx, stop := r.right.keep(ctx)
-	defer stop()
-	if err := r.ready(ctx); err != nil {
-		return err
-	}
-	return r.travel(ctx)
+	return r.e.underLease(ctx, r.log, r.result.Database, r.result.Run, func(ctx context.Context, lease right) error {
+		if err := r.ready(ctx, lease); err != nil {
+			return err
+		}
+		return r.travel(ctx)
+	})
 }
 
 // aim finds the database, and the point to go back to.
@@ -155,20 +148,6 @@ func (r *rewindRun) aimBeforeJob(ctx context.Context) error {
 	return nil
 }
 
-// databaseNamed is the database of a name.
-func (e *Engine) databaseNamed(ctx context.Context, name string) (d1.Database, error) {
-	all, err := e.opts.D1.List(ctx)
-	if err != nil {
-		return d1.Database{}, fmt.Errorf("look for the database %s: %w", name, err)
-	}
-	for _, db := range all {
-		if db.Name == name {
-			return db, nil
-		}
-	}
-	return d1.Database{}, fault.New(fault.Failed, "", "there is no database %s in the account", name)
-}
-
 // reach refuses a point that Time Travel does not reach, and finds the bookmark
 // of a time.
 func (r *rewindRun) reach(ctx context.Context) error {
@@ -204,17 +183,13 @@ func (r *rewindRun) safetyBackup(ctx context.Context) error {
 	if r.req.NoSafetyBackup {
 		return nil
 	}
-	safety, err := r.e.backupOne(ctx, r.result.Database, "before "+r.result.Job.ID)
-	if err != nil {
-		return fault.Wrap(fault.Refused, "--no-safety-backup goes on without one, with a bookmark alone",
-			fmt.Errorf("no safety backup of %s could be taken, and nothing was touched: %w", r.result.Database.Name, err))
-	}
+	safety, err := r.e.safetyBackup(ctx, r.result.Database, r.result.Job)
 	r.result.SafetyBackup = safety
-	return nil
+	return err
 }
 
 // ready reads the bookmark, asks, reads it again, and puts it on record.
-func (r *rewindRun) ready(ctx context.Context) error {
+func (r *rewindRun) ready(ctx context.Context, lease right) error {
 	if err := r.bookmark(ctx); err != nil {
 		return err
 	}
@@ -226,17 +201,9 @@ func (r *rewindRun) ready(ctx context.Context) error {
 	if err := r.bookmark(ctx); err != nil {
 		return err
 	}
-	if err := r.right.confirm(ctx); err != nil {
-		return fault.Wrap(fault.Held, "patina status", err)
-	}
-	begin := manifest.Begin{Job: r.result.Job, Run: r.result.Run, Restore: &manifest.Restoring{
+	return r.e.announceChange(ctx, r.log, lease, manifest.Begin{Job: r.result.Job, Run: r.result.Run, Restore: &manifest.Restoring{
 		Target: r.result.Database, Bookmark: r.result.Bookmark, SafetyBackup: r.result.SafetyBackup, To: r.result.To,
-	}}
-	if err := record(ctx, r.e, backup.BeginKey(r.result.Job, r.result.Run.ID), begin); err != nil {
-		return fault.Wrap(fault.Refused, "", fmt.Errorf("the begin record, by which this could be undone, cannot be written, and nothing was touched: %w", err))
-	}
-	r.log.begin(ctx, r.result.Job, r.result.Run)
-	return nil
+	}})
 }
 
 func (r *rewindRun) bookmark(ctx context.Context) error {
@@ -245,7 +212,7 @@ func (r *rewindRun) bookmark(ctx context.Context) error {
 	case err == nil:
 		r.result.Bookmark = bookmark
 	case r.result.SafetyBackup.IsZero():
-		return fault.Wrap(fault.Refused, "", fmt.Errorf("neither a safety backup nor a bookmark of %s could be had, and nothing was touched: %w", r.result.Database.Name, err))
+		return noWayBack(r.result.Database, err)
 	}
 	return nil
 }
@@ -281,17 +248,12 @@ func (r *rewindRun) look(ctx context.Context, failure error) error {
 
 // conclude says how the run ended, in the bucket and in the catalogue.
 func (r *rewindRun) conclude(ctx context.Context, failure error) {
-	status, message := catalog.RunSucceeded, ""
-	if failure != nil {
-		status, message = catalog.RunFailed, failure.Error()
-	}
-	ended := r.e.now(ctx, r.log)
-	end := manifest.End{
-		Job: r.result.Job, Run: r.result.Run, EndedAt: ended, Status: string(status), Message: message,
+	status, message := outcome(failure)
+	err := r.e.endChange(ctx, r.log, manifest.End{
+		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(ctx, r.log), Status: string(status), Message: message,
 		Restored: &manifest.Restored{State: string(r.result.State), Bookmark: r.result.Now},
+	})
+	if err != nil {
+		r.result.Warnings = append(r.result.Warnings, err)
 	}
-	if err := record(ctx, r.e, backup.EndKey(r.result.Job, r.result.Run.ID), end); err != nil {
-		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("write the end record: %w", err))
-	}
-	r.log.end(ctx, r.result.Job, r.result.Run.ID, catalog.RunEnd{Status: status, At: ended, Message: message})
 }

@@ -82,9 +82,13 @@ func (s *Source) plan(ctx context.Context, e *Engine) error {
 }
 
 // Close frees the temporary file.
-func (s *Source) Close() error {
-	err := s.file.Close()
-	if gone := os.Remove(s.file.Name()); gone != nil && !errors.Is(gone, os.ErrNotExist) {
+func (s *Source) Close() error { return closeTemp(s.file) }
+
+// closeTemp closes a file of tempFile, and takes its name away where that is still
+// there.
+func closeTemp(file *os.File) error {
+	err := file.Close()
+	if gone := os.Remove(file.Name()); gone != nil && !errors.Is(gone, os.ErrNotExist) {
 		return errors.Join(err, gone)
 	}
 	return err
@@ -115,13 +119,13 @@ func (e *Engine) WriteSQL(ctx context.Context, s *Source, dst io.Writer) (SQLRes
 }
 
 func (e *Engine) observeRestore(entry Entry, phase Phase, bytes, total int64) {
-	e.opts.Observer.Observe(Event{Database: entry.Manifest().Database.Name, Phase: phase, Bytes: bytes, Total: total})
+	e.opts.Observer.Observe(Event{Database: entry.Brief.Database, Phase: phase, Bytes: bytes, Total: total})
 }
 
 // observeLoad tells how far the restoring of a source is.
 func (e *Engine) observeLoad(s *Source, bytes int64, detail string) {
 	e.opts.Observer.Observe(Event{
-		Database: s.Entry.Manifest().Database.Name, Phase: PhaseRestoring, Bytes: bytes, Total: s.Plan.Summary.Bytes, Detail: detail,
+		Database: s.Entry.Brief.Database, Phase: PhaseRestoring, Bytes: bytes, Total: s.Plan.Summary.Bytes, Detail: detail,
 	})
 }
 

@@ -1,0 +1,118 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/catalog"
+	"github.com/AutumnsGrove/patina/pkg/d1"
+	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/manifest"
+)
+
+// This file is what all runs have in common that change a database: restores,
+// rewinds and drills.
+
+// lookFor finds a database by its name; nil where the account has none.
+func (e *Engine) lookFor(ctx context.Context, name string) (*d1.Database, error) {
+	all, err := e.opts.D1.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look for the database %s: %w", name, err)
+	}
+	for _, db := range all {
+		if db.Name == name {
+			return &db, nil
+		}
+	}
+	return nil, nil
+}
+
+// databaseNamed is the database of a name.
+func (e *Engine) databaseNamed(ctx context.Context, name string) (d1.Database, error) {
+	found, err := e.lookFor(ctx, name)
+	if err != nil {
+		return d1.Database{}, err
+	}
+	if found == nil {
+		return d1.Database{}, fault.New(fault.Failed, "", "there is no database %s in the account", name)
+	}
+	return *found, nil
+}
+
+// underLease works while a database is the run's.
+func (e *Engine) underLease(ctx context.Context, log *journal, db backup.Database, run backup.Run, work func(context.Context, right) error) error {
+	lease, err := e.takeRight(ctx, log, catalog.DatabaseLease(db.ID), run)
+	if err != nil {
+		return fault.Wrap(fault.Held, "patina status", err)
+	}
+	defer func() { lease.release(ctx) }()
+	ctx, stop := lease.keep(ctx)
+	defer stop()
+	return work(ctx, lease)
+}
+
+// safetyBackup takes a backup of what a job is about to replace.
+func (e *Engine) safetyBackup(ctx context.Context, db backup.Database, job backup.Job) (manifest.Safety, error) {
+	safety, err := e.backupOne(ctx, db, "before "+job.ID)
+	if err != nil {
+		return manifest.Safety{}, fault.Wrap(fault.Refused, "--no-safety-backup goes on without one, with a bookmark alone",
+			fmt.Errorf("no safety backup of %s could be taken, and nothing was touched: %w", db.Name, err))
+	}
+	return safety, nil
+}
+
+// backupOne takes a backup of one database now.
+func (e *Engine) backupOne(ctx context.Context, db backup.Database, reason string) (manifest.Safety, error) {
+	result, err := e.Backup(ctx, BackupRequest{Names: []string{db.Name}, Trigger: backup.TriggerManual, Reason: reason})
+	if err != nil {
+		return manifest.Safety{}, err
+	}
+	for _, d := range result.Databases {
+		if d.Outcome == OutcomeDone && d.Database.ID == db.ID {
+			return manifest.Safety{Manifest: d.ManifestKey, JobID: result.Job.ID}, nil
+		}
+		err = errors.Join(err, d.Err)
+	}
+	return manifest.Safety{}, cmp.Or(err, errors.New("the backup was not done"))
+}
+
+// noWayBack is the refusal to change a database of which neither a backup nor a
+// bookmark could be had.
+func noWayBack(db backup.Database, err error) error {
+	return fault.Wrap(fault.Refused, "", fmt.Errorf("neither a safety backup nor a bookmark of %s could be had, and nothing was touched: %w", db.Name, err))
+}
+
+// announceChange writes the begin record with the way back. Where it cannot be
+// written, nothing is touched.
+func (e *Engine) announceChange(ctx context.Context, log *journal, lease right, begin manifest.Begin) error {
+	if err := lease.confirm(ctx); err != nil {
+		return fault.Wrap(fault.Held, "patina status", err)
+	}
+	if err := record(ctx, e, backup.BeginKey(begin.Job, begin.Run.ID), begin); err != nil {
+		return fault.Wrap(fault.Refused, "", fmt.Errorf("the begin record, by which this could be undone, cannot be written, and nothing was touched: %w", err))
+	}
+	log.begin(ctx, begin.Job, begin.Run)
+	return nil
+}
+
+// endChange says how a run ended, in the bucket and in the catalogue. The error is
+// of the bucket; the catalogue's is the journal's.
+func (e *Engine) endChange(ctx context.Context, log *journal, end manifest.End) error {
+	err := record(ctx, e, backup.EndKey(end.Job, end.Run.ID), end)
+	log.end(ctx, end.Job, end.Run.ID, catalog.RunEnd{Status: catalog.RunStatus(end.Status), At: end.EndedAt, Message: end.Message})
+	if err != nil {
+		return fmt.Errorf("write the end record: %w", err)
+	}
+	return nil
+}
+
+// outcome is how a run ended, in the catalogue's words.
+func outcome(failure error) (status catalog.RunStatus, message string) {
+	if failure == nil {
+		return catalog.RunSucceeded, ""
+	}
+	return catalog.RunFailed, failure.Error()
+}
