@@ -93,12 +93,8 @@ func isVirtual(create []byte) bool {
 // parentsOf are the folded names of the tables that foreign keys point at.
 func parentsOf(create []byte) []string {
 	var parents []string
-	references := false
-	for token := range dump.Tokens(create) {
-		if references {
-			parents = append(parents, fold(token.Name()))
-		}
-		references = token.Is("REFERENCES")
+	for _, key := range shapeOf(create).keys {
+		parents = append(parents, fold(key.parent))
 	}
 	return parents
 }

@@ -50,53 +50,14 @@ func (p *Plan) takeKeyIndexes() {
 // keysOf reads the foreign keys of a CREATE TABLE, and the sets of columns that
 // it makes unique.
 func keysOf(create []byte) (references []reference, keys []string) {
-	for _, tokens := range definitionsOf(create) {
-		if len(tokens) == 0 {
-			continue
-		}
-		own := columnSet([]string{tokens[0].Name()})
-		for i, token := range tokens {
-			switch {
-			case token.Is("REFERENCES") && i+1 < len(tokens):
-				references = append(references, reference{tokens[i+1].Name(), listAt(tokens[i+2:])})
-			case token.Is("PRIMARY") && i+1 < len(tokens) && tokens[i+1].Is("KEY"):
-				keys = append(keys, orOwn(listAt(tokens[i+2:]), own))
-			case token.Is("UNIQUE"):
-				keys = append(keys, orOwn(listAt(tokens[i+1:]), own))
-			}
-		}
+	s := shapeOf(create)
+	for _, key := range s.keys {
+		references = append(references, reference{key.parent, columnSet(key.parentColumns)})
+	}
+	for _, columns := range s.uniques {
+		keys = append(keys, columnSet(columns))
 	}
 	return references, keys
-}
-
-func orOwn(list, own string) string {
-	if list == "" {
-		return own
-	}
-	return list
-}
-
-// definitionsOf are the tokens between the outer commas of a CREATE TABLE.
-func definitionsOf(create []byte) [][]dump.Token {
-	var all [][]dump.Token
-	var one []dump.Token
-	depth := 0
-	for token := range dump.Tokens(create) {
-		text := string(token.Text)
-		switch text {
-		case "(":
-			depth++
-		case ")":
-			depth--
-		}
-		switch {
-		case depth == 0 && one != nil, depth == 1 && text == ",":
-			all, one = append(all, one), nil
-		case depth > 1 || depth == 1 && text != "(":
-			one = append(one, token)
-		}
-	}
-	return all
 }
 
 // listAt are the columns of a list in parentheses at the start, as columnSet

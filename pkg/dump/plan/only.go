@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -115,8 +114,8 @@ func (p *Plan) contentChosen(chosen map[string]bool) error {
 // contentName is the table or view whose rows a full-text index is over.
 func (v *virtual) contentName() string {
 	for _, argument := range v.arguments {
-		key, value, found := bytes.Cut(argument, []byte("="))
-		if !found || fold(string(bytes.TrimSpace(key))) != "content" {
+		value, found := contentArgument(argument)
+		if !found {
 			continue
 		}
 		for token := range dump.Tokens(value) {

@@ -15,7 +15,9 @@ type shape struct {
 	primary []string
 	// collated says that the primary key compares text in a way of its own.
 	collated bool
-	keys     []foreignKey
+	// uniques are the sets of columns that are unique, the primary key among them.
+	uniques [][]string
+	keys    []foreignKey
 }
 
 type column struct {
@@ -61,7 +63,7 @@ func partsOf(create []byte) [][]dump.Token {
 		case token.Is("("):
 			depth++
 		case token.Is(")"):
-			depth--
+			depth = max(depth-1, 0) // what does not parse is SQLite's to refuse
 		}
 		switch {
 		case depth == 0 && len(parts) > 0:
@@ -102,8 +104,14 @@ func (s *shape) add(part []dump.Token) {
 			own.generated = true
 		case token.Is("PRIMARY") && own != nil:
 			s.primary = columns
+			s.uniques = append(s.uniques, columns)
 		case token.Is("PRIMARY"):
 			s.primary = namesIn(part[i:])
+			s.uniques = append(s.uniques, s.primary)
+		case token.Is("UNIQUE") && own != nil:
+			s.uniques = append(s.uniques, columns)
+		case token.Is("UNIQUE"):
+			s.uniques = append(s.uniques, namesIn(part[i:]))
 		case token.Is("FOREIGN"):
 			columns = namesIn(part[i:])
 		case token.Is("REFERENCES"):

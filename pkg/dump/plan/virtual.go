@@ -60,8 +60,8 @@ func (p *Plan) createVirtual(st dump.Statement, name string, create []byte) erro
 		return refused(st, "the virtual table %s of the module %s, which cannot be filled", name, v.module)
 	}
 	for _, argument := range v.arguments {
-		key, value, found := bytes.Cut(argument, []byte("="))
-		if !found || fold(string(bytes.TrimSpace(key))) != "content" {
+		value, found := contentArgument(argument)
+		if !found {
 			continue
 		}
 		v.outside = true
@@ -71,6 +71,13 @@ func (p *Plan) createVirtual(st dump.Statement, name string, create []byte) erro
 	}
 	p.virtuals = append(p.virtuals, v)
 	return nil
+}
+
+// contentArgument is what an argument of fts5 says of whose rows the index is over,
+// if it says that (https://sqlite.org/fts5.html#external_content_tables).
+func contentArgument(argument []byte) (value []byte, found bool) {
+	key, value, found := bytes.Cut(argument, []byte("="))
+	return value, found && fold(string(bytes.TrimSpace(key))) == "content"
 }
 
 // moduleOf reads the module of a CREATE VIRTUAL TABLE and its arguments.
