@@ -162,13 +162,20 @@ func (b *Body) refused(p *part) error {
 		failed.final = true
 		failed.Message = statusText(status) + " is not the answer to a download"
 	}
-	p.watch()
-	code := storeCode(resp)
-	p.rest()
-	if code != "" {
-		failed.Err = errors.New(code)
-	}
+	failed.Err = p.storeError()
 	return failed
+}
+
+// storeError is what the store says of a request that it refused; nil where it
+// says nothing that is known.
+func (p *part) storeError() error {
+	p.watch()
+	code := storeCode(p.resp)
+	p.rest()
+	if code == "" {
+		return nil
+	}
+	return errors.New(code)
 }
 
 // codePattern finds the code of an R2 error document.

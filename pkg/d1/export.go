@@ -296,7 +296,7 @@ func (x *exporter) read(env envelope, bookmark string) (exportJSON, error) {
 		failed.gone = failed.gone || failed.Class == ClassRetry && bookmark != ""
 		return exportJSON{}, failed
 	}
-	state.running = state.Status == "active" || state.Status == "" && env.status == http.StatusAccepted
+	state.settle(env.status)
 	if !state.running && state.Status != "complete" && state.Status != "" {
 		return exportJSON{}, &Error{Op: opExport, Class: ClassGiveUp, Message: "unknown status " + x.c.tame(state.Status)}
 	}
@@ -307,34 +307,15 @@ func (x *exporter) read(env envelope, bookmark string) (exportJSON, error) {
 // exportJSON is the result on the wire. The file is told one level down, and by
 // some accounts beside the status.
 type exportJSON struct {
-	Success     *bool           `json:"success"`
-	Status      string          `json:"status"`
-	Bookmark    string          `json:"at_bookmark"`
+	taskJSON
 	RawMessages json.RawMessage `json:"messages"`
-	Problem     json.RawMessage `json:"error"`
-	Problems    json.RawMessage `json:"errors"`
 	Nested      json.RawMessage `json:"result"`
 	fileJSON
-
-	running bool
 }
 
 type fileJSON struct {
 	Filename  string `json:"filename"`
 	SignedURL string `json:"signed_url"`
-}
-
-func (s exportJSON) failed() bool {
-	return s.Success != nil && !*s.Success || s.Status == "error"
-}
-
-// problem is the reason of a failure, which the description puts into "error"
-// and wrangler, for imports, reads from "errors".
-func (s exportJSON) problem() string {
-	if text := plainText(s.Problem); text != "" {
-		return text
-	}
-	return plainText(s.Problems)
 }
 
 // messages are D1's log lines, made fit for a terminal.

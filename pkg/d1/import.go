@@ -310,20 +310,14 @@ func (p *patience) bears(more time.Duration) bool {
 
 // importJSON is the result on the wire.
 type importJSON struct {
-	Success   *bool           `json:"success"`
-	Status    string          `json:"status"`
-	Bookmark  string          `json:"at_bookmark"`
-	Problem   json.RawMessage `json:"error"`
-	Problems  json.RawMessage `json:"errors"`
-	Filename  string          `json:"filename"`
-	UploadURL string          `json:"upload_url"`
+	taskJSON
+	Filename  string `json:"filename"`
+	UploadURL string `json:"upload_url"`
 	Nested    struct {
 		Queries       json.Number `json:"num_queries"`
 		FinalBookmark string      `json:"final_bookmark"`
 		Meta          metaJSON    `json:"meta"`
 	} `json:"result"`
-
-	running bool
 }
 
 func (m *importer) read(env envelope) (importJSON, error) {
@@ -331,16 +325,12 @@ func (m *importer) read(env envelope) (importJSON, error) {
 	if err := json.Unmarshal(env.Result, &state); err != nil {
 		return importJSON{}, malformed(opImport)
 	}
-	if state.Success != nil && !*state.Success || state.Status == "error" {
-		text := plainText(state.Problem)
-		if text == "" {
-			text = plainText(state.Problems)
-		}
-		failed := m.c.innerFailure(opImport, env.status, text)
+	if state.failed() {
+		failed := m.c.innerFailure(opImport, env.status, state.problem())
 		failed.inner = true
 		return importJSON{}, failed
 	}
-	state.running = state.Status == "active" || state.Status == "" && env.status == http.StatusAccepted
+	state.settle(env.status)
 	return state, nil
 }
 
@@ -401,12 +391,7 @@ func (m *importer) uploaded(p *part) error {
 		failed.final = true
 		failed.Message = "the upload was refused"
 	}
-	p.watch()
-	code := storeCode(resp)
-	p.rest()
-	if code != "" {
-		failed.Err = errors.New(code)
-	}
+	failed.Err = p.storeError()
 	return failed
 }
 
