@@ -177,7 +177,7 @@ func (a *app) engineOptions(cfg *config.Config, log *slog.Logger) engine.Options
 		Excluded:  cfg.Databases.Excluded,
 		Retention: cfg.Retention.Of,
 		Checks:    cfg.Checks.Of,
-		Prove:     engine.ProveAs(cfg.Backup.Verify),
+		Prove:     cfg.Backup.Verify,
 		Nightly:   cfg.Schedule.Nightly, Weekly: cfg.Schedule.Weekly,
 		Concurrency:   cfg.Backup.Concurrency,
 		ExportTimeout: cfg.Backup.ExportTimeout, Deadline: cfg.Backup.Deadline,

@@ -211,6 +211,28 @@ func (j Job) IsVerification() bool { return strings.HasPrefix(j.ID, verification
 // IsNight says whether the job is a night that several hosts may share.
 func (j Job) IsNight() bool { return !j.Night.IsZero() }
 
+// Proving says how much of a backup is proven when it is taken. Every dump is
+// scanned on its way.
+type Proving string
+
+// What is proven.
+const (
+	// ProveAuto loads dumps of a size that costs little, and scans the rest.
+	ProveAuto Proving = "auto"
+	// ProveScan loads none, and ProveLoad all.
+	ProveScan Proving = "scan"
+	ProveLoad Proving = "load"
+)
+
+// ParseProving reads a Proving.
+func ParseProving(s string) (Proving, error) {
+	switch p := Proving(s); p {
+	case ProveAuto, ProveScan, ProveLoad:
+		return p, nil
+	}
+	return "", fmt.Errorf("%q: want auto, scan or load", s)
+}
+
 // RunID tells the runs of one job apart: four hexadecimal digits or more. It
 // is unique within its job only.
 type RunID string

@@ -1,12 +1,12 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/seal"
 	"github.com/AutumnsGrove/patina/pkg/secret"
 )
@@ -38,32 +38,12 @@ type Backup struct {
 	// ExportTimeout bounds silence; Deadline bounds one database.
 	ExportTimeout, Deadline time.Duration
 	Compression             seal.Compression
-	Verify                  Verify
+	Verify                  backup.Proving
 	// Recipients are the public keys that dumps are encrypted to; zero where
 	// they are not encrypted.
 	Recipients seal.Recipients
 
 	identity lazySecret
-}
-
-// Verify says how much of a backup is proven when it is taken.
-type Verify string
-
-// What is proven. Every dump is scanned on its way.
-const (
-	// VerifyAuto loads dumps of a size that costs little, and scans the rest.
-	VerifyAuto Verify = "auto"
-	// VerifyScan loads none, and VerifyLoad all.
-	VerifyScan Verify = "scan"
-	VerifyLoad Verify = "load"
-)
-
-func parseVerify(s string) (Verify, error) {
-	switch v := Verify(s); v {
-	case VerifyAuto, VerifyScan, VerifyLoad:
-		return v, nil
-	}
-	return "", fmt.Errorf("%q: want auto, scan or load", s)
 }
 
 // Schedule holds cron expressions of five fields, in UTC.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/seal"
 	"github.com/AutumnsGrove/patina/pkg/secret"
 )
@@ -146,8 +147,8 @@ func backupKeys() []definition {
 			set: value(seal.ParseCompression, func(c *Config) *seal.Compression { return &c.Backup.Compression }),
 		},
 		{
-			key: "backup.verify", shape: scalar, fallback: string(VerifyAuto),
-			set: value(parseVerify, func(c *Config) *Verify { return &c.Backup.Verify }),
+			key: "backup.verify", shape: scalar, fallback: string(backup.ProveAuto),
+			set: value(backup.ParseProving, func(c *Config) *backup.Proving { return &c.Backup.Verify }),
 		},
 		{key: recipientsKey, shape: texts, set: setRecipients},
 		{

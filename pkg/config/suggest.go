@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"github.com/AutumnsGrove/patina/pkg/spell"
 )
 
 // maxShown bounds how much of an unknown name is repeated.
@@ -26,7 +28,7 @@ func shown(name string) string {
 func didYouMean(wrong string, known []string) string {
 	best, distance := "", max(2, len(wrong)/3)+1
 	for _, candidate := range known {
-		if d := editDistance(strings.ToLower(wrong), strings.ToLower(candidate), distance); d < distance {
+		if d := spell.Distance(strings.ToLower(wrong), strings.ToLower(candidate), distance); d < distance {
 			best, distance = candidate, d
 		}
 	}
@@ -34,29 +36,4 @@ func didYouMean(wrong string, known []string) string {
 		return ""
 	}
 	return ": did you mean " + best + "?"
-}
-
-// editDistance is the number of letters to insert, remove or replace between
-// two words (Levenshtein's), or limit where the lengths alone differ by that.
-func editDistance(a, b string, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

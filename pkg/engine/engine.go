@@ -37,8 +37,8 @@ type Options struct {
 	Retention func(database string) retention.Policy
 
 	// Prove is how much of a backup is proven when it is taken; empty means
-	// ProveScan.
-	Prove ProveAs
+	// backup.ProveScan.
+	Prove backup.Proving
 	// Checks are the assertions that must hold of a database once it is loaded:
 	// SELECTs with one value; nil for none.
 	Checks func(database string) []string

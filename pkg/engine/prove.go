@@ -13,19 +13,6 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/manifest"
 )
 
-// ProveAs says how much of a backup is proven when it is taken. Every dump is
-// scanned on its way.
-type ProveAs string
-
-// What is proven.
-const (
-	// ProveAuto loads dumps of a size that costs little, and scans the rest.
-	ProveAuto ProveAs = "auto"
-	// ProveScan loads none, and ProveLoad all.
-	ProveScan ProveAs = "scan"
-	ProveLoad ProveAs = "load"
-)
-
 // cheapLoad is how large a dump may be that is loaded as a matter of course.
 const cheapLoad = loadInMemory
 
@@ -41,9 +28,9 @@ type spool struct {
 
 func (r *backupRun) newSpool() *spool {
 	switch r.e.opts.Prove {
-	case ProveAuto:
+	case backup.ProveAuto:
 		return &spool{limit: cheapLoad, whole: true}
-	case ProveLoad:
+	case backup.ProveLoad:
 		return &spool{limit: math.MaxInt64, whole: true}
 	}
 	return &spool{}

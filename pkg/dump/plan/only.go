@@ -8,6 +8,7 @@ import (
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/dump"
+	"github.com/AutumnsGrove/patina/pkg/spell"
 )
 
 // ErrNotThere is the error for a chosen table that the dump does not have.
@@ -70,34 +71,12 @@ func nearest(all []string, name string) []string {
 	var near []string
 	for _, other := range slices.Sorted(slices.Values(all)) {
 		a, b := fold(other), fold(name)
-		if strings.Contains(a, b) || strings.Contains(b, a) || distance(a, b) <= 2 {
+		if strings.Contains(a, b) || strings.Contains(b, a) || spell.Distance(a, b, 3) <= 2 {
 			near = append(near, other)
 		}
 	}
 	const most = 5
 	return near[:min(len(near), most)]
-}
-
-// distance is how many letters must be put in, taken out or changed for one name
-// to become the other.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := corner
-			if a[i] != b[j] {
-				change++
-			}
-			corner = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // contentChosen refuses an index over the rows of what is not chosen: it could
