@@ -277,7 +277,7 @@ func (a *app) printRestore(r restored, failure error) error {
 	case targetD1:
 		a.sayD1(r)
 	case targetSQLite:
-		a.say(fmt.Sprintf("%s rows of %d tables %s %s, which is whole", humanize.Comma(r.sqlite.Rows), len(r.sqlite.Tables), would(r.dryRun, "loaded into"), r.target.name))
+		a.say(fmt.Sprintf("%s rows of %d tables %s %s, which is whole%s", humanize.Comma(r.sqlite.Rows), len(r.sqlite.Tables), would(r.dryRun, "loaded into"), r.target.name, compared(r.sqlite.Fingerprints)))
 	default:
 		a.say(fmt.Sprintf("%s in %d statements %s %s", size(r.sql.Bytes), r.sql.Statements, would(r.dryRun, "written to"), r.target.name))
 	}
@@ -308,9 +308,9 @@ func (a *app) sayD1(r restored) {
 	a.say(fmt.Sprintf("restored into %s in %s: %d statements in %s, during %s of which it answered nobody",
 		targetText(d), duration(d.EndedAt.Sub(d.StartedAt)), d.Statements, imports(d.Pieces), duration(d.Unavailable)))
 	if len(r.tables) > 0 {
-		a.say("tables, rows and objects that were chosen are those of the backup; other tables lost no row")
+		a.say("tables, rows and objects that were chosen are those of the backup" + compared(d.Fingerprints) + "; other tables lost no row")
 	} else {
-		a.say("tables, rows and objects are those of the backup")
+		a.say("tables, rows and objects are those of the backup" + compared(d.Fingerprints))
 	}
 	if d.Created {
 		a.say(fmt.Sprintf("to use it, set in wrangler's configuration: database_name = %q, database_id = %q", d.Target.Name, d.Target.ID))
@@ -322,6 +322,17 @@ func (a *app) sayD1(r restored) {
 	if d.CatalogErr != nil {
 		a.explain("it is recorded in the bucket, but the catalogue was not written", d.CatalogErr)
 	}
+}
+
+// compared says how closely the rows were looked at.
+func compared(fingerprints int) string {
+	switch fingerprints {
+	case 0:
+		return "; rows were counted"
+	case 1:
+		return "; the rows of 1 table were compared by fingerprint"
+	}
+	return fmt.Sprintf("; the rows of %d tables were compared by fingerprint", fingerprints)
 }
 
 func imports(n int) string {
@@ -389,7 +400,9 @@ type restoreJSON struct {
 	Statements   int              `json:"statements"`
 	// Tables are those of a SQLite database, with their rows.
 	Tables []backup.Table `json:"tables,omitempty"`
-	D1     *d1JSON        `json:"d1,omitempty"`
+	// Fingerprints is of how many tables they were held against the backup's.
+	Fingerprints int     `json:"fingerprints,omitempty"`
+	D1           *d1JSON `json:"d1,omitempty"`
 }
 
 // d1JSON is what became of a D1 database.
@@ -426,7 +439,7 @@ func restoreDocument(r restored) restoreJSON {
 		Target: r.target.String(), DryRun: r.dryRun,
 		Backup: entryDocument(r.choice.Entry), Others: entryDocuments(r.choice.Others),
 		Changes: []changeJSON{}, Bytes: r.sql.Bytes + r.d1.Bytes, Statements: r.sql.Statements + r.d1.Statements + int(r.sqlite.Statements),
-		Tables: r.sqlite.Tables,
+		Tables: r.sqlite.Tables, Fingerprints: r.sqlite.Fingerprints + r.d1.Fingerprints,
 	}
 	doc.Chosen, doc.Dependencies = r.tables, dependencyDocuments(r.dependencies)
 	for _, c := range r.changes {

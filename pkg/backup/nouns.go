@@ -71,6 +71,18 @@ type Finding struct {
 type Table struct {
 	Name string `json:"name"`
 	Rows int64  `json:"rows"`
+	// Fingerprint tells its rows from others; empty where none was taken. See
+	// package fingerprint.
+	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// Counts are tables without their fingerprints, which only some sources know.
+func Counts(tables []Table) []Table {
+	counts := make([]Table, len(tables))
+	for i, t := range tables {
+		counts[i] = Table{Name: t.Name, Rows: t.Rows}
+	}
+	return counts
 }
 
 // Object is what a dump holds beside tables: an index, a trigger or a view.

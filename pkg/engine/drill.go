@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -25,6 +24,8 @@ type Drill struct {
 	Recovery   time.Duration
 	Statements int
 	Bytes      int64
+	// Fingerprints is of how many tables they were held against the backup's.
+	Fingerprints int
 	// Removed says that the database is gone again.
 	Removed bool
 	// Err is why it did not come back as it was; nil where it did.
@@ -166,8 +167,17 @@ func (d *drillRun) restore(ctx context.Context, source *Source) error {
 	if err != nil {
 		return err
 	}
-	if differences := live.compare(source.Plan, l.marker); len(differences) > 0 {
-		return fault.New(fault.Proof, "", "what was restored is not what the backup holds: %s", strings.Join(differences, "; "))
+	differences := live.compare(source.Plan, l.marker)
+	if len(differences) == 0 {
+		rows, err := d.e.compareFingerprints(ctx, d.created.ID, source)
+		if err != nil {
+			return err
+		}
+		d.result.Fingerprints, differences = rows.compared, rows.differences
+		d.warnings = append(d.warnings, rows.unread...)
+	}
+	if len(differences) > 0 {
+		return notAsBackedUp(differences)
 	}
 	return nil
 }
@@ -209,7 +219,7 @@ func (d *drillRun) conclude(ctx context.Context, failure error) {
 		d.log.end(ctx, d.result.Job, d.process.ID, catalog.RunEnd{Status: status, At: at, Message: message})
 	} else if err := d.e.endChange(ctx, d.log, manifest.End{
 		Job: d.result.Job, Run: d.process, EndedAt: at, Status: string(status), Message: message,
-		Restored: &manifest.Restored{State: string(state), Compared: failure == nil, Statements: d.result.Statements, Bytes: d.result.Bytes},
+		Restored: &manifest.Restored{State: string(state), Compared: failure == nil, Fingerprints: d.result.Fingerprints, Statements: d.result.Statements, Bytes: d.result.Bytes},
 	}); err != nil {
 		d.warnings = append(d.warnings, err)
 	}

@@ -21,6 +21,8 @@ type LoadResult struct {
 	// Rows and Statements were loaded; Checks are assertions that hold.
 	Rows, Statements int64
 	Checks           int
+	// Fingerprints is of how many tables they were held against the backup's.
+	Fingerprints int
 }
 
 // LoadSQLite builds a SQLite database of the backup at a path where nothing is,
@@ -103,7 +105,11 @@ func problemsOf(ctx context.Context, db *litedb.DB, s *Source, result *LoadResul
 			problems = append(problems, fmt.Sprintf("the %s %s is missing", o.Type, o.Name))
 		}
 	}
-	return append(problems, keys...), nil
+	problems = append(problems, keys...)
+	if len(problems) > 0 {
+		return problems, nil // which say enough
+	}
+	return fingerprintsDiffer(ctx, db, s, result)
 }
 
 // checksOf are the user's assertions, which are about all tables.
@@ -143,12 +149,12 @@ func (e *Engine) proveSource(ctx context.Context, s *Source, from place, watch f
 	if err != nil {
 		return err
 	}
-	return e.load(ctx, s)
+	return e.load(ctx, s, nil)
 }
 
 // load plans a source, loads it into a database that is thrown away, and holds
-// that against it.
-func (e *Engine) load(ctx context.Context, s *Source) error {
+// that against it. What is good may be looked at before it goes; look may be nil.
+func (e *Engine) load(ctx context.Context, s *Source, look func(*litedb.DB)) error {
 	if err := s.plan(ctx, e); err != nil {
 		return err
 	}
@@ -164,6 +170,9 @@ func (e *Engine) load(ctx context.Context, s *Source) error {
 		return errors.Join(ofLoad(ctx, s.Entry, err), free())
 	}
 	_, err = e.examine(ctx, db, s)
+	if err == nil && look != nil {
+		look(db)
+	}
 	return errors.Join(err, db.Discard(), free())
 }
 

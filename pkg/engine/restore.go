@@ -97,10 +97,12 @@ type RestoreResult struct {
 	Bytes              int64
 	Unavailable        time.Duration
 	// Compared is set once the result was held against the backup, and
-	// Differences are what was found to differ.
-	Compared    bool
-	Differences []string
-	Changes     []plan.Change
+	// Differences are what was found to differ; Fingerprints is of how many
+	// tables they were compared.
+	Compared     bool
+	Differences  []string
+	Fingerprints int
+	Changes      []plan.Change
 	// Warnings are what went wrong without costing the restore.
 	Warnings   []error
 	CatalogErr error
@@ -389,8 +391,13 @@ func (r *restoreRun) check(ctx context.Context) error {
 	}
 	r.result.Compared = true
 	r.result.Differences = r.differences(live)
+	if len(r.result.Differences) == 0 {
+		if err := r.checkRows(ctx); err != nil {
+			return err
+		}
+	}
 	if len(r.result.Differences) > 0 {
-		return fault.New(fault.Proof, "", "what was restored is not what the backup holds: %s", strings.Join(r.result.Differences, "; "))
+		return notAsBackedUp(r.result.Differences)
 	}
 	r.result.State = StateRestored
 	if err := r.loader.unmark(ctx); err != nil {
@@ -399,6 +406,26 @@ func (r *restoreRun) check(ctx context.Context) error {
 	if bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{}); err == nil {
 		r.result.After = bookmark
 	}
+	return nil
+}
+
+// checkRows holds the rows themselves against the backup. Where others wrote since,
+// who may have changed them, a difference is no reason to take all back.
+func (r *restoreRun) checkRows(ctx context.Context) error {
+	rows, err := r.e.compareFingerprints(ctx, r.result.Target.ID, r.req.Source)
+	if err != nil {
+		return err
+	}
+	r.result.Fingerprints = rows.compared
+	r.result.Warnings = append(r.result.Warnings, rows.unread...)
+	if len(rows.differences) == 0 {
+		return nil
+	}
+	if err := r.alone(ctx); err != nil {
+		r.warn(fmt.Sprintf("%s, but %v: patina diff shows what they changed", strings.Join(rows.differences, "; "), err))
+		return nil
+	}
+	r.result.Differences = rows.differences
 	return nil
 }
 
@@ -411,7 +438,7 @@ func (r *restoreRun) conclude(ctx context.Context, failure error) {
 	err := r.e.endChange(ctx, r.log, manifest.End{
 		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(ctx, r.log), Status: string(status), Message: message,
 		Restored: &manifest.Restored{
-			State: string(r.result.State), Bookmark: r.result.After, Compared: r.result.Compared, Differences: r.result.Differences,
+			State: string(r.result.State), Bookmark: r.result.After, Compared: r.result.Compared, Differences: r.result.Differences, Fingerprints: r.result.Fingerprints,
 			Statements: r.result.Statements, Bytes: r.result.Bytes, UnavailableSeconds: r.result.Unavailable.Seconds(),
 		},
 	})

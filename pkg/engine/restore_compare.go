@@ -12,6 +12,7 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/dump"
 	"github.com/AutumnsGrove/patina/pkg/dump/plan"
+	"github.com/AutumnsGrove/patina/pkg/fault"
 )
 
 // countsAtOnce is how many tables are counted in one statement: a count reads
@@ -60,20 +61,16 @@ func numbersOf(rows [][]any) ([]int64, error) {
 
 // liveSchema reads the schema of a database.
 func (e *Engine) liveSchema(ctx context.Context, id string) ([]plan.Object, error) {
-	result, err := e.opts.D1.Look(ctx, id, "SELECT type, name, coalesce(sql,'') FROM sqlite_schema ORDER BY rowid")
+	rows, err := e.texts(ctx, id, "SELECT type, name, coalesce(sql,'') FROM sqlite_schema ORDER BY rowid")
 	if err != nil {
 		return nil, fmt.Errorf("read the schema of the database: %w", err)
 	}
 	var objects []plan.Object
-	for _, row := range result.Rows {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i], _ = cell.(string)
+	for _, row := range rows {
+		if len(row) != 3 {
+			return nil, fmt.Errorf("read the schema of the database: a row of %d columns", len(row))
 		}
-		if len(cells) != 3 {
-			return nil, fmt.Errorf("read the schema of the database: a row of %d columns", len(cells))
-		}
-		objects = append(objects, plan.Object{Type: cells[0], Name: cells[1], SQL: cells[2]})
+		objects = append(objects, plan.Object{Type: row[0], Name: row[1], SQL: row[2]})
 	}
 	return objects, nil
 }
@@ -148,6 +145,11 @@ func (c content) compare(p *plan.Plan, ignore string) []string {
 		differences = append(differences, "the table "+name+" is none of the backup's")
 	}
 	return append(differences, c.missingObjects(p)...)
+}
+
+// notAsBackedUp is the error of a restored database that differs from its backup.
+func notAsBackedUp(differences []string) error {
+	return fault.New(fault.Proof, "", "what was restored is not what the backup holds: %s", strings.Join(differences, "; "))
 }
 
 // missingObjects are the indexes, views, triggers and virtual tables that are
