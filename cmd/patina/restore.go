@@ -233,7 +233,8 @@ func (a *app) restoreD1(ctx context.Context, eng *engine.Engine, opts restoreOpt
 	req.Source, req.Target = source, target.name
 	ask := a.confirmation(opts.yes, p.pause)
 	req.Confirm = func(r engine.Replacement) error {
-		return ask(r, fmt.Sprintf("its %s rows are replaced by the %s of %s", humanize.Comma(r.Rows()), rows(source.Entry.Manifest()), source.Entry.ID()))
+		what := fmt.Sprintf("its %s rows are replaced by the %s of %s", humanize.Comma(r.Rows()), rows(source.Entry.Manifest()), source.Entry.ID())
+		return ask(r, what, outlookText(r.Outlook))
 	}
 	return eng.Restore(ctx, req)
 }
@@ -301,6 +302,7 @@ func (a *app) sayD1(r restored) {
 	if r.dryRun {
 		if len(d.Replaced.Tables) > 0 {
 			printReplacement(a.host.err, d.Replaced, fmt.Sprintf("its %s rows would be lost", humanize.Comma(d.Replaced.Rows())))
+			fmt.Fprintln(a.host.err, outlookText(d.Replaced.Outlook))
 		}
 		a.say("would be restored into " + targetText(d))
 		return
@@ -415,15 +417,18 @@ type d1JSON struct {
 	Replaced     []backup.Table  `json:"replaced"`
 	SafetyBackup manifest.Safety `json:"safetyBackup,omitzero"`
 	// PreviousBookmark is the way back.
-	PreviousBookmark   string    `json:"previousBookmark,omitempty"`
-	Bookmark           string    `json:"bookmark,omitempty"`
-	Imports            int       `json:"imports"`
-	UnavailableSeconds float64   `json:"unavailableSeconds"`
-	Compared           bool      `json:"compared"`
-	Differences        []string  `json:"differences"`
-	StartedAt          time.Time `json:"startedAt"`
-	EndedAt            time.Time `json:"endedAt"`
-	Warnings           []string  `json:"warnings"`
+	PreviousBookmark   string  `json:"previousBookmark,omitempty"`
+	Bookmark           string  `json:"bookmark,omitempty"`
+	Imports            int     `json:"imports"`
+	UnavailableSeconds float64 `json:"unavailableSeconds"`
+	// ExpectedSeconds is for how long it was expected to answer nobody; 0 where
+	// nothing told.
+	ExpectedSeconds float64   `json:"expectedSeconds"`
+	Compared        bool      `json:"compared"`
+	Differences     []string  `json:"differences"`
+	StartedAt       time.Time `json:"startedAt"`
+	EndedAt         time.Time `json:"endedAt"`
+	Warnings        []string  `json:"warnings"`
 }
 
 // changeJSON is something that does not come back as the dump has it.
@@ -456,7 +461,8 @@ func d1Document(d engine.RestoreResult) *d1JSON {
 		JobID: d.Job.ID, Database: d.Target, Created: d.Created, State: d.State,
 		Replaced: append([]backup.Table{}, d.Replaced.Tables...), SafetyBackup: d.Replaced.SafetyBackup,
 		PreviousBookmark: d.Bookmark, Bookmark: d.After, Imports: d.Pieces, UnavailableSeconds: d.Unavailable.Seconds(),
-		Compared: d.Compared, Differences: append([]string{}, d.Differences...),
+		ExpectedSeconds: d.Replaced.Outlook.About.Seconds(),
+		Compared:        d.Compared, Differences: append([]string{}, d.Differences...),
 		StartedAt: d.StartedAt, EndedAt: d.EndedAt, Warnings: oneLines(d.Warnings),
 	}
 }

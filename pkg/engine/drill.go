@@ -95,7 +95,9 @@ type drillRun struct {
 	process  backup.Run
 	created  d1.Database
 	warnings []error
-	result   Drill
+	// took is how long the database answered nobody.
+	took   time.Duration
+	result Drill
 }
 
 // run restores the backup, and removes what it made whatever came of it.
@@ -159,7 +161,7 @@ func (d *drillRun) restore(ctx context.Context, source *Source) error {
 		e: d.e, source: source, job: d.result.Job.ID, target: d.created.ID, marker: source.Plan.FreeName(markerName),
 		maxBytes: d.e.opts.PieceBytes, maxStatements: d.e.opts.PieceStatements,
 	}
-	defer func() { d.result.Statements, d.result.Bytes = l.statements, l.bytes }()
+	defer func() { d.result.Statements, d.result.Bytes, d.took = l.statements, l.bytes, l.took }()
 	if err := l.load(ctx); err != nil {
 		return err
 	}
@@ -219,7 +221,10 @@ func (d *drillRun) conclude(ctx context.Context, failure error) {
 		d.log.end(ctx, d.result.Job, d.process.ID, catalog.RunEnd{Status: status, At: at, Message: message})
 	} else if err := d.e.endChange(ctx, d.log, manifest.End{
 		Job: d.result.Job, Run: d.process, EndedAt: at, Status: string(status), Message: message,
-		Restored: &manifest.Restored{State: string(state), Compared: failure == nil, Fingerprints: d.result.Fingerprints, Statements: d.result.Statements, Bytes: d.result.Bytes},
+		Restored: &manifest.Restored{
+			State: string(state), Compared: failure == nil, Fingerprints: d.result.Fingerprints,
+			Statements: d.result.Statements, Bytes: d.result.Bytes, UnavailableSeconds: d.took.Seconds(),
+		},
 	}); err != nil {
 		d.warnings = append(d.warnings, err)
 	}

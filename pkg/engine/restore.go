@@ -53,6 +53,8 @@ type Replacement struct {
 	SafetyBackup manifest.Safety
 	// Bookmark is the Time Travel point to go back to; empty where there is none.
 	Bookmark string
+	// Outlook is for how long the database will answer nobody.
+	Outlook Outlook
 }
 
 // Rows is how many there are in all.
@@ -121,8 +123,9 @@ type restoreRun struct {
 	live content
 	left string
 	// before makes room for chosen tables.
-	before []string
-	result RestoreResult
+	before  []string
+	outlook Outlook
+	result  RestoreResult
 }
 
 // Restore brings a backup back into a D1 database. When it returns an error, the
@@ -147,6 +150,8 @@ func (r *restoreRun) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	bytes, _ := r.req.Source.Plan.Extent()
+	r.outlook = r.e.outlook(ctx, bytes)
 	if found == nil {
 		if err := r.exchange(); err != nil {
 			return err
@@ -214,7 +219,7 @@ func (r *restoreRun) prepare(ctx context.Context) error {
 	if r.live.empty() {
 		return nil
 	}
-	r.result.Replaced = Replacement{Database: r.result.Target, Tables: r.live.tables}
+	r.result.Replaced = Replacement{Database: r.result.Target, Tables: r.live.tables, Outlook: r.outlook}
 	if !r.req.Replace {
 		return fault.New(fault.Refused, "--replace, or --to another database",
 			"the database %s holds %d tables with %d rows, which would be lost%s", r.req.Target, len(r.live.tables), r.live.rows(), r.left)
@@ -364,7 +369,7 @@ func (r *restoreRun) load(ctx context.Context, before []string) error {
 	stop := r.log.keepAlive(ctx, r.result.Job, r.result.Run.ID)
 	r.loader = &loader{
 		e: r.e, source: r.req.Source, job: r.result.Job.ID, target: r.result.Target.ID, marker: r.marker(), before: before,
-		maxBytes: r.e.opts.PieceBytes, maxStatements: r.e.opts.PieceStatements,
+		maxBytes: r.e.opts.PieceBytes, maxStatements: r.e.opts.PieceStatements, outlook: r.outlook,
 	}
 	err := r.explained(r.loader.load(ctx))
 	if err == nil {

@@ -47,6 +47,7 @@ type loader struct {
 	statements int
 	bytes      int64
 	took       time.Duration // in which the database answered nobody
+	outlook    Outlook
 	// last is the bookmark after the last piece.
 	last string
 	// tried is set when something may have been changed.
@@ -195,7 +196,7 @@ func (l *loader) once(ctx context.Context, p piece) error {
 	nonce := fmt.Sprintf("-- %s, piece %d, try %d, %s\n", l.job, p.number, p.tryNow, l.e.opts.NewRunID())
 	head := nonce + p.prelude
 	size := int64(len(head)) + p.size + int64(len(p.mark))
-	began, before, detail := l.e.opts.Now(), l.bytes, l.outlook(p)
+	began, before, detail := l.e.opts.Now(), l.bytes, l.detail(p)
 	l.tried = true
 	imported, err := l.e.opts.D1.Import(ctx, d1.ImportRequest{
 		ID: l.target, Size: size, Silence: l.e.opts.ExportTimeout,
@@ -222,16 +223,19 @@ func (l *loader) done(p piece, imported d1.Imported) {
 	l.e.observeLoad(l.source, l.bytes, fmt.Sprintf("%d statements are in", l.statements))
 }
 
-// outlook says what a piece brings in, and for how long the database will answer
-// nobody, as far as the pieces before it tell.
-func (l *loader) outlook(p piece) string {
+// detail says what a piece brings in, and for how long the database will answer
+// nobody, as far as earlier restores or the pieces before it tell.
+func (l *loader) detail(p piece) string {
 	text := fmt.Sprintf("import %d, statements %d to %d of a backup of %d rows; the database answers nobody", p.number,
 		l.statements+1, l.statements+p.statements, l.source.Plan.Rows())
-	left := l.source.Plan.Summary.Bytes - l.bytes
-	if l.bytes == 0 || left <= 0 {
+	whole, _ := l.source.Plan.Extent()
+	more, left := l.outlook.About, whole-l.bytes
+	if l.bytes > 0 && left > 0 {
+		more = time.Duration(float64(l.took) * float64(left) / float64(l.bytes))
+	}
+	if more == 0 {
 		return text
 	}
-	more := time.Duration(float64(l.took) * float64(left) / float64(l.bytes))
 	return fmt.Sprintf("%s for about %s more", text, more.Round(time.Second))
 }
 

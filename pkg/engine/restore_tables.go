@@ -66,7 +66,7 @@ func (r *restoreRun) prepareTables(ctx context.Context) error {
 		return err
 	}
 	if len(there) > 0 {
-		r.result.Replaced = Replacement{Database: r.result.Target, Tables: there, Chosen: r.tables()}
+		r.result.Replaced = Replacement{Database: r.result.Target, Tables: there, Chosen: r.tables(), Outlook: r.outlook}
 	}
 	if len(there) > 0 && !r.req.Replace {
 		return fault.New(fault.Refused, "--replace, which leaves the other tables, or --to another database",
