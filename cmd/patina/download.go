@@ -186,6 +186,10 @@ func (a *app) printDownload(choice engine.Choice, target string) error {
 
 // otherOfDay names a backup that was not taken.
 func otherOfDay(other engine.Entry) string {
+	if other.IsSafety() {
+		return fmt.Sprintf("there is a safety backup, taken %s: %s (job %s), %s", other.Manifest().Reason, moment(other.Brief.StartedAt),
+			other.Brief.JobID, state(other, other.Manifest().Fidelity))
+	}
 	return fmt.Sprintf("the day has another: %s (job %s), %s", other.Brief.StartedAt.UTC().Format(time.TimeOnly),
 		other.Brief.JobID, state(other, other.Manifest().Fidelity))
 }

@@ -122,6 +122,9 @@ const (
 func (t restoreTarget) String() string { return t.kind + ":" + t.name }
 
 func parseTarget(text string) (restoreTarget, error) {
+	if text == "" {
+		return restoreTarget{}, fault.New(fault.Usage, "patina restore --help", "want --to d1:NAME, --to sqlite:FILE or --to sql:FILE")
+	}
 	kind, name, found := strings.Cut(text, ":")
 	if !found || name == "" || !slices.Contains([]string{targetD1, targetSQLite, targetSQL}, kind) {
 		return restoreTarget{}, fault.New(fault.Usage, "patina restore --help", "--to %q: want d1:NAME, sqlite:FILE or sql:FILE", text)

@@ -26,6 +26,10 @@ const (
 	TriggerManual   Trigger = "manual"
 	TriggerSchedule Trigger = "schedule"
 	TriggerDeploy   Trigger = "deploy"
+	// TriggerSafety is a restore or a rewind, which backs up what it is about to
+	// replace. That may be what somebody wants to get away from: no date means
+	// such a backup while there is another.
+	TriggerSafety Trigger = "safety"
 )
 
 // ParseTrigger reads a trigger as it is typed at --trigger.
@@ -96,7 +100,8 @@ type Object struct {
 type Job struct {
 	// ID is "night-20241208T0300Z" for a night,
 	// "archive-2024-W49-20241208T040001Z-7f3a" for the archiving of a week, and
-	// "manual-20241208T101502Z-7f3a" for other backups. It holds no dot.
+	// "manual-20241208T101502Z-7f3a", with the trigger's name, for other
+	// backups. It holds no dot.
 	ID      string  `json:"id"`
 	Trigger Trigger `json:"trigger"`
 	// Reason is what the operator gave at --reason; may be empty.

@@ -66,7 +66,7 @@ func (e *Engine) safetyBackup(ctx context.Context, db backup.Database, job backu
 
 // backupOne takes a backup of one database now.
 func (e *Engine) backupOne(ctx context.Context, db backup.Database, reason string) (manifest.Safety, error) {
-	result, err := e.Backup(ctx, BackupRequest{Names: []string{db.Name}, Trigger: backup.TriggerManual, Reason: reason})
+	result, err := e.Backup(ctx, BackupRequest{Names: []string{db.Name}, Trigger: backup.TriggerSafety, Reason: reason})
 	if err != nil {
 		return manifest.Safety{}, err
 	}

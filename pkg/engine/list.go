@@ -112,7 +112,8 @@ func (d Date) String() string {
 	}
 }
 
-// Choice is a backup that was chosen, and the others that might have been.
+// Choice is a backup that was chosen, and the others that might have been: those
+// of its day, and the safety backups that were passed over.
 type Choice struct {
 	Entry
 	Others []Entry
@@ -120,35 +121,43 @@ type Choice struct {
 
 // Choose finds the backup of a database that a date means: the one of a job
 // where a job is named, else the newest good one of that day, not after the
-// minute where there is one.
+// minute where there is one. Only where there is no other it is one that was
+// taken for safety: who restores a second time does not mean what the first
+// restore replaced.
 func (e *Engine) Choose(ctx context.Context, date Date, database, jobID string) (Choice, error) {
 	list, err := e.List(ctx, ListRequest{Database: database, Date: date})
 	if err != nil {
 		return Choice{}, err
 	}
-	for i, entry := range list.Entries {
-		if jobID != "" && entry.Brief.JobID != jobID {
-			continue
-		}
-		if jobID == "" && !entry.Good() {
-			continue
-		}
-		others := append(append([]Entry{}, list.Entries[:i]...), list.Entries[i+1:]...)
-		return Choice{Entry: entry, Others: sameDay(others, entry)}, nil
+	chosen := choose(list.Entries, jobID)
+	if chosen < 0 {
+		return Choice{}, noSuchBackup(date, database, jobID, list.Entries)
 	}
-	return Choice{}, noSuchBackup(date, database, jobID, list.Entries)
+	entry := list.Entries[chosen]
+	var others []Entry
+	for i, other := range list.Entries {
+		if i != chosen && (other.Name.Day.Equal(entry.Name.Day) || i < chosen && other.IsSafety()) {
+			others = append(others, other)
+		}
+	}
+	return Choice{Entry: entry, Others: others}, nil
 }
 
-// sameDay keeps the entries of one day.
-func sameDay(entries []Entry, of Entry) []Entry {
-	var same []Entry
-	for _, e := range entries {
-		if e.Name.Day.Equal(of.Name.Day) {
-			same = append(same, e)
-		}
+// choose is the index of the entry that is meant, of entries newest first; -1 for
+// none.
+func choose(entries []Entry, jobID string) int {
+	if jobID != "" {
+		return slices.IndexFunc(entries, func(e Entry) bool { return e.Brief.JobID == jobID })
 	}
-	return same
+	if i := slices.IndexFunc(entries, func(e Entry) bool { return e.Good() && !e.IsSafety() }); i >= 0 {
+		return i
+	}
+	return slices.IndexFunc(entries, Entry.Good)
 }
+
+// IsSafety says whether the backup was taken of what a restore or a rewind was
+// about to replace.
+func (e Entry) IsSafety() bool { return e.Manifest().Trigger == backup.TriggerSafety }
 
 func noSuchBackup(date Date, database, jobID string, entries []Entry) error {
 	hint := "patina list --database " + database

@@ -18,7 +18,8 @@ import (
 // LoadResult is what was loaded into SQLite.
 type LoadResult struct {
 	Tables []backup.Table
-	// Rows and Statements were loaded; Checks are assertions that hold.
+	// Rows are those of the tables, Statements were run, and Checks are
+	// assertions that hold.
 	Rows, Statements int64
 	Checks           int
 	// Fingerprints is of how many tables they were held against the backup's.
@@ -60,10 +61,13 @@ func ofLoad(ctx context.Context, entry Entry, err error) error {
 
 // examine holds a loaded database against the plan and the user's assertions.
 func (e *Engine) examine(ctx context.Context, db *litedb.DB, s *Source) (LoadResult, error) {
-	result := LoadResult{Rows: db.Rows, Statements: db.Statements}
+	result := LoadResult{Statements: db.Statements}
 	problems, err := problemsOf(ctx, db, s, &result)
 	if err != nil {
 		return result, err
+	}
+	for _, t := range result.Tables {
+		result.Rows += t.Rows
 	}
 	for _, check := range e.checksOf(s) {
 		if err := db.Assert(ctx, check); err != nil {

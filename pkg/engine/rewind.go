@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -123,6 +125,43 @@ func (r *rewindRun) aim(ctx context.Context) error {
 	return nil
 }
 
+// RestoreJobs are the ids of the restores and rewinds on record, the newest first.
+// It reads keys only.
+func (e *Engine) RestoreJobs(ctx context.Context) ([]string, error) {
+	infos, err := e.runRecords(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, info := range infos {
+		name, isEnd, err := backup.ParseRunKey(info.Key)
+		if err == nil && !isEnd && (backup.Job{ID: name.JobID}).IsRestore() {
+			ids = append(ids, name.JobID)
+		}
+	}
+	slices.SortStableFunc(ids, func(a, b string) int {
+		_, a, _ = strings.Cut(a, "-") // without what it was, the time comes first
+		_, b, _ = strings.Cut(b, "-")
+		return strings.Compare(b, a)
+	})
+	return ids, nil
+}
+
+// noSuchRestore is the error for a job that is not on record. It names the newest
+// ones that are.
+func (e *Engine) noSuchRestore(ctx context.Context, job string) error {
+	const shown = 3
+	ids, err := e.RestoreJobs(ctx)
+	if err != nil {
+		return err
+	}
+	if len(ids) == 0 {
+		return fault.New(fault.Failed, "", "there is no record of a restore or rewind %s, nor of any other", job)
+	}
+	return fault.New(fault.Failed, "patina undo "+ids[0], "there is no record of a restore or rewind %s; the newest are %s",
+		job, strings.Join(ids[:min(len(ids), shown)], ", "))
+}
+
 // aimBeforeJob takes from the record of a restore what it was about to change.
 func (r *rewindRun) aimBeforeJob(ctx context.Context) error {
 	jobs, err := r.e.restores(ctx, func(id string) bool { return id == r.req.Job && (backup.Job{ID: id}).IsRestore() })
@@ -131,7 +170,7 @@ func (r *rewindRun) aimBeforeJob(ctx context.Context) error {
 	}
 	h := jobs[r.req.Job]
 	if h == nil || len(h.begins) == 0 || h.begins[0].Restore == nil {
-		return fault.New(fault.Failed, "patina status", "there is no record of a restore or rewind %s", r.req.Job)
+		return r.e.noSuchRestore(ctx, r.req.Job)
 	}
 	begin := h.begins[0]
 	r.result.Undone = &begin
