@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -118,7 +119,15 @@ func (d *drillRun) run(ctx context.Context) error {
 	if err := d.create(ctx, entry); err != nil {
 		return err
 	}
-	err = d.restore(ctx, source)
+	return d.e.underLease(ctx, d.log, d.created.Database, d.process, func(ctx context.Context, _ right) error {
+		return d.try(ctx, source, began)
+	})
+}
+
+// try restores the backup into the database, removes that, and says how it ended.
+// All of it is done under the lease, by which later drills see that it is not dead.
+func (d *drillRun) try(ctx context.Context, source *Source, began time.Time) error {
+	err := d.restore(ctx, source)
 	d.result.Recovery = d.e.now(ctx, d.log).Sub(began)
 	after, cancel := afterwards(ctx)
 	defer cancel()
@@ -253,19 +262,40 @@ func (e *Engine) removeLeftovers(ctx context.Context, log *journal) ([]backup.Da
 		if len(h.ends) > 0 || len(h.begins) == 0 || h.begins[0].Restore == nil || e.now(ctx, log).Sub(h.begins[0].Run.StartedAt) < leftoverAge {
 			continue
 		}
-		begin := h.begins[0]
-		if err := e.removeDrill(ctx, begin.Job, *begin.Restore); err != nil {
+		removed, err := e.removeLeftover(ctx, log, h.begins[0])
+		if removed {
+			gone = append(gone, h.begins[0].Restore.Target)
+		}
+		if !errors.Is(err, catalog.ErrHeld) {
 			errs = append(errs, err)
-			continue
 		}
-		gone = append(gone, begin.Restore.Target)
-		end := manifest.End{
-			Job: begin.Job, Run: begin.Run, EndedAt: e.now(ctx, log), Status: string(catalog.RunInterrupted),
-			Message: "it died; its database was removed by a later drill",
-		}
-		errs = append(errs, record(ctx, e, backup.EndKey(begin.Job, begin.Run.ID), end))
 	}
 	return gone, errors.Join(errs...)
+}
+
+// removeLeftover removes what a drill left, and puts its end on record, unless the
+// drill has come to one of its own meanwhile.
+func (e *Engine) removeLeftover(ctx context.Context, log *journal, begin manifest.Begin) (removed bool, err error) {
+	now := e.now(ctx, log)
+	remover := e.newRun(begin.Job, e.opts.NewRunID(), now)
+	err = e.underLease(ctx, log, begin.Restore.Target, remover, func(ctx context.Context, lease right) error {
+		key := backup.EndKey(begin.Job, begin.Run.ID)
+		if _, err := e.opts.Store.Stat(ctx, key); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := lease.confirm(ctx); err != nil {
+			return err
+		}
+		if err := e.removeDrill(ctx, begin.Job, *begin.Restore); err != nil {
+			return err
+		}
+		removed = true
+		return record(ctx, e, key, manifest.End{
+			Job: begin.Job, Run: begin.Run, EndedAt: now, Status: string(catalog.RunInterrupted),
+			Message: "it died; its database was removed by a later drill",
+		})
+	})
+	return removed, err
 }
 
 // leftoverAge is how old a drill without an end is before it is taken for dead:

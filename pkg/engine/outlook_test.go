@@ -7,7 +7,6 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
-	"github.com/AutumnsGrove/patina/pkg/sandbox"
 )
 
 // measured leaves the record of a restore that loaded so much in so long.
@@ -29,27 +28,22 @@ func (b *bench) measured(run backup.RunID, bytes int64, took time.Duration) {
 // tells; one that is a hundred times larger or smaller tells nothing.
 func TestTheOutlookIsThatOfTheNearestRestore(t *testing.T) {
 	t.Parallel()
-	r := newRestoreBench(t, func(*sandbox.Options) {}, nil)
-	size := r.source.Plan.Summary.Bytes
-	outlook := func() engine.Outlook {
-		t.Helper()
-		result, err := r.e.Restore(t.Context(), engine.RestoreRequest{Source: r.source, Target: "old", Replace: true, DryRun: true})
-		if err != nil {
-			t.Fatal(err)
+	restoring(t, nil, nil, func(r *restoreBench) {
+		size := r.source.Plan.Summary.Bytes
+		wantOutlook := func(why string, want time.Duration) {
+			r.t.Helper()
+			result, err := r.e.Restore(r.t.Context(), engine.RestoreRequest{Source: r.source, Target: "old", Replace: true, DryRun: true})
+			got := result.Replaced.Outlook
+			if err != nil || got.About != want || (got.By != "") != (want != 0) {
+				r.t.Errorf("%s: %v, %v", why, got, err)
+			}
 		}
-		return result.Replaced.Outlook
-	}
-	if got := outlook(); got != (engine.Outlook{}) {
-		t.Errorf("without any restore: %v", got)
-	}
-	r.measured("0001", size*200, time.Hour)
-	r.measured("0002", size/200, time.Second)
-	if got := outlook(); got != (engine.Outlook{}) {
-		t.Errorf("by those that are too far off: %v", got)
-	}
-	r.measured("0003", size*10, 100*time.Second)
-	r.measured("0004", size/2, 30*time.Second)
-	if got := outlook(); got.About != time.Minute || got.By == "" {
-		t.Errorf("by one of half the size that took 30 s: %v", got)
-	}
+		wantOutlook("without any restore", 0)
+		r.measured("0001", size*200, time.Hour)
+		r.measured("0002", size/200, time.Second)
+		wantOutlook("by those that are too far off", 0)
+		r.measured("0003", size*10, 100*time.Second)
+		r.measured("0004", size/2, 30*time.Second)
+		wantOutlook("by one of half the size that took 30 s", time.Minute)
+	})
 }

@@ -266,7 +266,7 @@ func locationOf(db backup.Database) string {
 
 // intoEmpty loads a database in which there is nothing to lose.
 func (r *restoreRun) intoEmpty(ctx context.Context) error {
-	if err := r.bookmark(ctx); err != nil {
+	if err := r.pointBefore(ctx, nil); err != nil {
 		return err
 	}
 	if err := r.announce(ctx); err != nil {
@@ -279,22 +279,10 @@ func (r *restoreRun) intoEmpty(ctx context.Context) error {
 // the way back open: a backup, a bookmark, what will be lost, a yes, and the
 // bookmark again, which is on record before the first statement.
 func (r *restoreRun) replace(ctx context.Context) error {
-	if err := r.bookmark(ctx); err != nil {
+	if err := r.pointBefore(ctx, r.req.Confirm); err != nil {
 		return err
 	}
 	r.result.Replaced.Bookmark = r.result.Bookmark
-	if r.req.Confirm != nil {
-		if err := r.req.Confirm(r.result.Replaced); err != nil {
-			return err
-		}
-	}
-	seen := r.result.Bookmark
-	if err := r.bookmark(ctx); err != nil {
-		return err
-	}
-	if seen != r.result.Bookmark {
-		r.e.opts.Log.Info("the bookmark moved since the plan was shown", "database", r.req.Target, "from", seen, "to", r.result.Bookmark)
-	}
 	if err := r.announce(ctx); err != nil {
 		return err
 	}
@@ -325,18 +313,16 @@ func (r *restoreRun) safetyBackup(ctx context.Context) (err error) {
 	return err
 }
 
-// bookmark reads the Time Travel point to go back to.
-func (r *restoreRun) bookmark(ctx context.Context) error {
-	bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{})
-	if err == nil {
-		r.result.Bookmark = bookmark
-		return nil
+// pointBefore finds the Time Travel point to go back to.
+func (r *restoreRun) pointBefore(ctx context.Context, confirm func(Replacement) error) error {
+	lost := r.result.Replaced
+	lost.Database = r.result.Target
+	bookmark, warning, err := r.e.pointBefore(ctx, lost, confirm)
+	if warning != nil {
+		r.result.Warnings = append(r.result.Warnings, warning)
 	}
-	if !r.result.Replaced.SafetyBackup.IsZero() {
-		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("no bookmark could be had: the way back is the safety backup %s: %w", r.result.Replaced.SafetyBackup.Manifest, err))
-		return nil
-	}
-	return noWayBack(r.result.Target, err)
+	r.result.Bookmark = bookmark
+	return err
 }
 
 // announce writes the begin record with the way back. Where it cannot be

@@ -102,23 +102,7 @@ func rowsFor(text, table string) []string {
 // restoreTables replaces tables of app by those of the night's backup.
 func (b *bench) restoreTables(e *engine.Engine, tables ...string) (engine.RestoreResult, error) {
 	b.t.Helper()
-	date, err := engine.ParseDate("2024-12-08T03:01")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	choice, err := e.Choose(b.t.Context(), date, "app", "")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	entry, err := e.Open(b.t.Context(), choice.Entry)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	source, err := e.Prepare(b.t.Context(), entry, b.t.TempDir())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer func() { _ = source.Close() }()
+	source := b.source(e, "2024-12-08T03:01", "app")
 	if err := source.Only(tables); err != nil {
 		b.t.Fatal(err)
 	}

@@ -227,17 +227,14 @@ func (r *rewindRun) safetyBackup(ctx context.Context) error {
 	return err
 }
 
-// ready reads the bookmark, asks, reads it again, and puts it on record.
+// ready finds the way back, asks, and puts it on record.
 func (r *rewindRun) ready(ctx context.Context, lease right) error {
-	if err := r.bookmark(ctx); err != nil {
-		return err
+	bookmark, warning, err := r.e.pointBefore(ctx, r.result.Replacement, r.confirmation())
+	if warning != nil {
+		r.result.Warnings = append(r.result.Warnings, warning)
 	}
-	if r.req.Confirm != nil {
-		if err := r.req.Confirm(r.result.Rewinding); err != nil {
-			return err
-		}
-	}
-	if err := r.bookmark(ctx); err != nil {
+	r.result.Bookmark = bookmark
+	if err != nil {
 		return err
 	}
 	return r.e.announceChange(ctx, r.log, lease, manifest.Begin{Job: r.result.Job, Run: r.result.Run, Restore: &manifest.Restoring{
@@ -245,15 +242,17 @@ func (r *rewindRun) ready(ctx context.Context, lease right) error {
 	}})
 }
 
-func (r *rewindRun) bookmark(ctx context.Context) error {
-	bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Database.ID, time.Time{})
-	switch {
-	case err == nil:
-		r.result.Bookmark = bookmark
-	case r.result.SafetyBackup.IsZero():
-		return noWayBack(r.result.Database, err)
+// confirmation asks about the rewind of which the replacement is a part; nil where
+// nobody is asked.
+func (r *rewindRun) confirmation() func(Replacement) error {
+	if r.req.Confirm == nil {
+		return nil
 	}
-	return nil
+	return func(lost Replacement) error {
+		rewinding := r.result.Rewinding
+		rewinding.Replacement = lost
+		return r.req.Confirm(rewinding)
+	}
 }
 
 // travel takes the database back, and says how it ended.
@@ -281,7 +280,11 @@ func (r *rewindRun) look(ctx context.Context, failure error) error {
 		return fmt.Errorf("%w; the database %s was not touched", failure, r.result.Database.Name)
 	}
 	r.result.State = StatePartial
-	return fault.Wrap(fault.Failed, "patina undo "+r.result.Job.ID+" brings back what it held before",
+	hint := "patina undo " + r.result.Job.ID + " brings back what it held before"
+	if r.result.Bookmark == "" {
+		hint = safetyCommand(r.result.SafetyBackup, r.result.Database.Name)
+	}
+	return fault.Wrap(fault.Failed, hint,
 		errors.Join(fmt.Errorf("%w; %s may have been taken back to %s", failure, r.result.Database.Name, r.result.To), err))
 }
 

@@ -1,0 +1,84 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/AutumnsGrove/patina/pkg/engine"
+	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/sandbox"
+	"github.com/AutumnsGrove/patina/pkg/store"
+)
+
+// The rules that keep the way back open: what they refuse is refused before
+// anything is touched.
+func TestRestoreRefusals(t *testing.T) {
+	t.Parallel()
+	no := func(call string) *sandbox.Fault {
+		return &sandbox.Fault{Call: call, Times: 1000, Kind: sandbox.FaultStatus, Status: 400, Code: 7400, Message: "no"}
+	}
+	broken := func(call string) *sandbox.Fault {
+		return &sandbox.Fault{Call: call, Times: 1000, Kind: sandbox.FaultStatus, Status: 400, Code: 7500, Message: "malformed database schema"}
+	}
+	replace := engine.RestoreRequest{Target: "old", Replace: true}
+	unsafe := engine.RestoreRequest{Target: "old", Replace: true, NoSafetyBackup: true}
+	for name, tt := range map[string]struct {
+		fault *sandbox.Fault
+		host  func(*engine.Options)
+		req   engine.RestoreRequest
+		kind  fault.Kind
+		// says and hint are parts of the message and of what follows it.
+		says, hint string
+	}{
+		"without a yes": {
+			req: engine.RestoreRequest{Target: "old"}, kind: fault.Refused, says: "2 tables with 1 rows, which would be lost", hint: "--replace",
+		},
+		"one that is there":             {req: engine.RestoreRequest{Target: "old", Create: true}, kind: fault.Refused, says: "exists"},
+		"one that is not there":         {req: engine.RestoreRequest{Target: "new", Replace: true}, kind: fault.Failed, says: "there is no database new"},
+		"no backup is allowed":          {fault: no("export"), req: replace, kind: fault.Refused, says: "no safety backup", hint: "--no-safety-backup"},
+		"no backup can be taken":        {fault: broken("export"), req: replace, kind: fault.Refused, says: "no safety backup", hint: "--no-safety-backup"},
+		"neither backup nor bookmark":   {fault: no("bookmark"), req: unsafe, kind: fault.Refused, says: "neither a safety backup nor a bookmark"},
+		"a bookmark that cannot be had": {fault: broken("bookmark"), req: unsafe, kind: fault.Refused, says: "neither a safety backup nor a bookmark"},
+		"more than one import": {
+			host: func(o *engine.Options) { o.PieceStatements = 3 }, req: replace, kind: fault.Refused, says: "more than one import", hint: "--allow-partial",
+		},
+		"a no": {
+			req:  engine.RestoreRequest{Target: "old", Replace: true, Confirm: func(engine.Replacement) error { return errors.New("no") }},
+			kind: fault.Failed, says: "no",
+		},
+		"a record that cannot be kept": {
+			host: func(o *engine.Options) { o.Store = noBegins(o.Store) }, req: unsafe, kind: fault.Refused, says: "begin record",
+		},
+		"a record that cannot be kept, with a backup": {
+			host: func(o *engine.Options) { o.Store = noBegins(o.Store) }, req: replace, kind: fault.Refused, says: "begin record",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			restoring(t, nil, tt.host, func(r *restoreBench) {
+				if tt.fault != nil {
+					r.d1.AddFault(*tt.fault)
+				}
+				result, err := r.restore(tt.req)
+				if err == nil || fault.KindOf(err) != tt.kind || result.State != engine.StateUntouched {
+					r.t.Fatalf("%s, %s: %v", result.State, fault.KindOf(err), err)
+				}
+				if hints := strings.Join(fault.Hints(err), " "); !strings.Contains(err.Error(), tt.says) || !strings.Contains(hints, tt.hint) {
+					r.t.Errorf("it says %q and hints %q, want %q and %q", err, hints, tt.says, tt.hint)
+				}
+				if r.calls("import") != 0 {
+					r.t.Error("something was imported")
+				}
+			})
+		})
+	}
+}
+
+// noBegins is a store that takes no begin records of restores.
+func noBegins(s store.Store) store.Store {
+	return tampered{Store: s, put: func(key string, _ func() (store.Receipt, error)) (store.Receipt, error, bool) {
+		refused := strings.Contains(key, "restore-") && strings.HasSuffix(key, ".begin.json")
+		return store.Receipt{}, errors.New("full"), refused
+	}}
+}
