@@ -296,7 +296,7 @@ func (g guide) inPlace() string {
 // pieces says whether the backup is more than one import takes.
 func (g guide) pieces() bool {
 	m := g.choice.Manifest()
-	return !g.sealed && !engine.OneImport(m.Plain.Bytes, m.Statements)
+	return !g.sealed && !engine.OneImport(m.Plain.Bytes)
 }
 
 func (g guide) replacing(over string) []guideCommand {

@@ -25,10 +25,13 @@ type progress struct {
 	done    int
 	// detail is what the latest wait is for, or how far a restore is; may be empty.
 	detail string
+	// loading are the databases whose bytes are those of a restore, and no more
+	// those of the dump that was fetched for it.
+	loading map[string]bool
 }
 
 func (a *app) newProgress() *progress {
-	p := &progress{out: a.host.err, bytes: map[string]int64{}}
+	p := &progress{out: a.host.err, bytes: map[string]int64{}, loading: map[string]bool{}}
 	if !a.host.errTerminal || a.global.quiet || a.json() {
 		return p
 	}
@@ -69,11 +72,25 @@ func (p *progress) Observe(e engine.Event) {
 		p.done++
 	}
 	p.detail = ""
-	if e.Phase == engine.PhaseWaiting || e.Phase == engine.PhaseRestoring {
+	switch e.Phase {
+	case engine.PhaseWaiting:
 		p.detail = e.Detail
+	case engine.PhaseRestoring:
+		p.detail = ofTotal(e) + e.Detail
+		if !p.loading[e.Database] {
+			p.loading[e.Database], p.bytes[e.Database] = true, 0
+		}
 	}
 	p.bytes[e.Database] = max(p.bytes[e.Database], e.Bytes)
 	p.draw()
+}
+
+// ofTotal is how much of what there is was done, where both are known.
+func ofTotal(e engine.Event) string {
+	if e.Total <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %%, ", 100*e.Bytes/e.Total)
 }
 
 // draw is called with the lock held. An error of the terminal is nobody's

@@ -58,7 +58,9 @@ TARGET is one of
 With --replace a backup of what is there is taken first, the Time Travel bookmark
 is put on record, what will be lost is shown, and the name of the database must be
 typed, or --yes given. A restore that fails takes the database back to what it
-was. "patina undo" takes one back that succeeded.
+was. "patina undo" takes one back that succeeded. A backup that takes more than one
+import (200 MB or 50,000 statements) is restored into a new database beside it, with
+status 6, unless --allow-partial says that it may hold a part meanwhile.
 
 After a restore tables, rows and objects are held against the backup. What does
 not come back exactly as the dump has it is told.` + tablesHelp + `
@@ -168,10 +170,22 @@ func runRestore(ctx context.Context, a *app, opts restoreOptions, dateText, data
 	if printErr := a.printRestore(result, err); printErr != nil {
 		return errors.Join(err, printErr)
 	}
-	if err == nil && result.d1.CatalogErr != nil && !result.dryRun {
-		return endWith([]fault.Kind{fault.Uncatalogued})
+	if err != nil {
+		return err
 	}
-	return err
+	return endWith(result.kinds())
+}
+
+// kinds are the faults of a restore that went well.
+func (r restored) kinds() []fault.Kind {
+	var kinds []fault.Kind
+	if r.d1.Aside.ID != "" {
+		kinds = append(kinds, fault.Refused)
+	}
+	if r.d1.CatalogErr != nil && !r.dryRun {
+		kinds = append(kinds, fault.Uncatalogued)
+	}
+	return kinds
 }
 
 // free refuses a file that is there and is not to be replaced, before anything
@@ -302,6 +316,10 @@ func would(dryRun bool, done string) string {
 // sayD1 says what became of a D1 database, and what is left to do.
 func (a *app) sayD1(r restored) {
 	d := r.d1
+	if d.Aside.ID != "" {
+		fmt.Fprintf(a.host.err, "%s %s: the backup takes more than one import, and between them it would hold a part of it; --allow-partial says that this is known\n",
+			d.Aside.Name, map[bool]string{true: "would not be replaced", false: "was not replaced"}[r.dryRun])
+	}
 	if r.dryRun {
 		if len(d.Replaced.Tables) > 0 {
 			printReplacement(a.host.err, d.Replaced, fmt.Sprintf("its %s rows would be lost", humanize.Comma(d.Replaced.Rows())))
@@ -412,10 +430,13 @@ type restoreJSON struct {
 
 // d1JSON is what became of a D1 database.
 type d1JSON struct {
-	JobID    string              `json:"jobId"`
-	Database backup.Database     `json:"database"`
-	Created  bool                `json:"created"`
-	State    engine.RestoreState `json:"state"`
+	JobID    string          `json:"jobId"`
+	Database backup.Database `json:"database"`
+	Created  bool            `json:"created"`
+	// Aside is the database that was to be replaced, and was not: this one was
+	// made instead.
+	Aside *backup.Database    `json:"aside,omitempty"`
+	State engine.RestoreState `json:"state"`
 	// Replaced is what it held before.
 	Replaced     []backup.Table  `json:"replaced"`
 	SafetyBackup manifest.Safety `json:"safetyBackup,omitzero"`
@@ -460,7 +481,13 @@ func restoreDocument(r restored) restoreJSON {
 }
 
 func d1Document(d engine.RestoreResult) *d1JSON {
+	var aside *backup.Database
+	if d.Aside.ID != "" {
+		aside = &d.Aside
+	}
 	return &d1JSON{
+		Aside: aside,
+
 		JobID: d.Job.ID, Database: d.Target, Created: d.Created, State: d.State,
 		Replaced: append([]backup.Table{}, d.Replaced.Tables...), SafetyBackup: d.Replaced.SafetyBackup,
 		PreviousBookmark: d.Bookmark, Bookmark: d.After, Imports: d.Pieces, UnavailableSeconds: d.Unavailable.Seconds(),

@@ -131,7 +131,7 @@ func (e *Engine) loadSide(ctx context.Context, s *Source, entry *Entry) (openedS
 		return openedSide{}, errors.Join(err, s.Close())
 	}
 	db, err := litedb.Load(ctx, path, s.Plan, func(bytes, rows int64) {
-		e.observeLoad(s, bytes, fmt.Sprintf("%d of %d rows", rows, s.Plan.Rows()))
+		e.observeLoad(s, bytes, s.Plan.Summary.Bytes, fmt.Sprintf("%d of %d rows", rows, s.Plan.Rows()))
 	})
 	if err != nil {
 		return openedSide{}, errors.Join(ofLoad(ctx, s.Entry, err), s.Close(), free())

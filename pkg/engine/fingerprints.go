@@ -81,7 +81,7 @@ func (e *Engine) compareFingerprints(ctx context.Context, id string, s *Source) 
 	var result liveFingerprints
 	known := s.fingerprints()
 	for i, t := range known {
-		e.observeLoad(s, s.Plan.Summary.Bytes, fmt.Sprintf("comparing the rows of table %d of %d", i+1, len(known)))
+		e.observeLoad(s, s.written.bytes, s.written.bytes, fmt.Sprintf("comparing the rows of table %d of %d", i+1, len(known)))
 		got, err := e.liveFingerprint(ctx, id, t.Name)
 		switch {
 		case ctx.Err() != nil:

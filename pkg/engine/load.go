@@ -32,7 +32,7 @@ type LoadResult struct {
 // fault.Proof where it does not hold, nothing is left there.
 func (e *Engine) LoadSQLite(ctx context.Context, s *Source, path string) (LoadResult, error) {
 	db, err := litedb.Load(ctx, path, s.Plan, func(bytes, rows int64) {
-		e.observeLoad(s, bytes, fmt.Sprintf("%d of %d rows", rows, s.Plan.Rows()))
+		e.observeLoad(s, bytes, s.Plan.Summary.Bytes, fmt.Sprintf("%d of %d rows", rows, s.Plan.Rows()))
 	})
 	if err != nil {
 		return LoadResult{}, ofLoad(ctx, s.Entry, err)

@@ -29,7 +29,10 @@ func (b *bench) measured(run backup.RunID, bytes int64, took time.Duration) {
 func TestTheOutlookIsThatOfTheNearestRestore(t *testing.T) {
 	t.Parallel()
 	restoring(t, nil, nil, func(r *restoreBench) {
-		size := r.source.Plan.Summary.Bytes
+		size, _, err := r.source.Plan.Measure(r.t.Context())
+		if err != nil {
+			r.t.Fatal(err)
+		}
 		wantOutlook := func(why string, want time.Duration) {
 			r.t.Helper()
 			result, err := r.e.Restore(r.t.Context(), engine.RestoreRequest{Source: r.source, Target: "old", Replace: true, DryRun: true})

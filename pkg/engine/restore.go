@@ -33,7 +33,8 @@ type RestoreRequest struct {
 	// can be had.
 	NoSafetyBackup bool
 	// AllowPartial replaces in more than one import, between which the database
-	// holds a part only.
+	// holds a part only. Without it a backup that takes more than one is restored
+	// into a new database beside it.
 	AllowPartial bool
 	// Confirm is asked before anything is replaced; its error ends the restore.
 	Confirm func(Replacement) error
@@ -88,8 +89,11 @@ type RestoreResult struct {
 	StartedAt, EndedAt time.Time
 	Target             backup.Database
 	Created            bool
-	Replaced           Replacement
-	State              RestoreState
+	// Aside is the database that was to be replaced, where the backup was
+	// restored into a new one instead.
+	Aside    backup.Database
+	Replaced Replacement
+	State    RestoreState
 	// Bookmark is the Time Travel point before the restore, and After the one
 	// behind it, as far as they are known.
 	Bookmark, After string
@@ -123,7 +127,9 @@ type restoreRun struct {
 	live content
 	left string
 	// before makes room for chosen tables.
-	before  []string
+	before []string
+	// size is how much SQL is imported, and outlook how long that may take.
+	size    extent
 	outlook Outlook
 	result  RestoreResult
 }
@@ -150,8 +156,10 @@ func (r *restoreRun) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bytes, _ := r.req.Source.Plan.Extent()
-	r.outlook = r.e.outlook(ctx, bytes)
+	if r.size, err = r.req.Source.extent(ctx); err != nil {
+		return err
+	}
+	r.outlook = r.e.outlook(ctx, r.size.bytes)
 	if found == nil {
 		if err := r.exchange(); err != nil {
 			return err
@@ -167,7 +175,11 @@ func (r *restoreRun) run(ctx context.Context) error {
 	}
 	// The backup has a lease of its own on the database: it comes before the
 	// restore's.
-	if err := r.prepare(ctx); err != nil || r.req.DryRun {
+	err = r.prepare(ctx)
+	if errors.Is(err, errTooLarge) {
+		return r.aside(ctx)
+	}
+	if err != nil || r.req.DryRun {
 		return err
 	}
 	return r.underLease(ctx, func(ctx context.Context) error {
@@ -289,22 +301,32 @@ func (r *restoreRun) replace(ctx context.Context) error {
 	return r.load(ctx, r.makeRoom())
 }
 
-// OneImport says whether a backup of that many bytes and statements is restored
-// by a single import.
-func OneImport(bytes, statements int64) bool {
-	return bytes <= maxPieceBytes && statements <= maxPieceStatements
-}
+// OneImport says whether a backup of that many bytes is restored by a single
+// import. How many statements it takes does not matter then: rows are packed.
+func OneImport(bytes int64) bool { return bytes <= maxPieceBytes }
 
-// fits refuses to replace in more than one import, between which the database
-// would hold a part only.
+// errTooLarge says that a replacement would take more than one import, between
+// which the database would hold a part only.
+var errTooLarge = errors.New("the backup takes more than one import")
+
+// fits is errTooLarge where that is so and is not allowed.
 func (r *restoreRun) fits() error {
-	bytes, statements := r.req.Source.Plan.Extent()
-	if r.req.AllowPartial || bytes <= r.e.opts.PieceBytes && statements <= int64(r.e.opts.PieceStatements) {
+	if r.req.AllowPartial || r.size.bytes <= r.e.opts.PieceBytes && r.size.statements <= int64(r.e.opts.PieceStatements) {
 		return nil
 	}
-	return fault.New(fault.Refused, "--to d1: a new database, or --allow-partial",
-		"the backup takes more than one import (%d bytes, %d statements), and between them %s would hold a part of it",
-		bytes, statements, r.req.Target)
+	return errTooLarge
+}
+
+// aside restores into a new database beside the one that was to be replaced, which
+// is not touched.
+func (r *restoreRun) aside(ctx context.Context) error {
+	r.result.Aside = r.result.Target
+	r.req.Target = fmt.Sprintf("%s-restored-%s", r.req.Target, r.result.Run.ID)
+	r.live, r.result.Replaced = content{}, Replacement{}
+	if err := r.exchange(); err != nil {
+		return err
+	}
+	return r.intoNew(ctx)
 }
 
 // safetyBackup takes a backup of what is replaced.

@@ -47,7 +47,10 @@ type loader struct {
 	statements int
 	bytes      int64
 	took       time.Duration // in which the database answered nobody
-	outlook    Outlook
+	// whole is how many bytes there are in all, and outlook how long they may
+	// take.
+	whole   int64
+	outlook Outlook
 	// last is the bookmark after the last piece.
 	last string
 	// tried is set when something may have been changed.
@@ -62,6 +65,11 @@ type cut struct {
 
 // load imports everything.
 func (l *loader) load(ctx context.Context) (err error) {
+	size, err := l.source.extent(ctx)
+	if err != nil {
+		return err
+	}
+	l.whole = size.bytes
 	if l.file, err = tempFile(""); err != nil {
 		return err
 	}
@@ -204,7 +212,7 @@ func (l *loader) once(ctx context.Context, p piece) error {
 			return io.MultiReader(strings.NewReader(head), io.NewSectionReader(l.file, p.from, p.size), strings.NewReader(p.mark))
 		},
 		Progress: func(n int64) {
-			l.e.observeLoad(l.source, before+n, detail)
+			l.observe(before+n, detail)
 		},
 	})
 	l.took += l.e.opts.Now().Sub(began)
@@ -220,7 +228,11 @@ func (l *loader) done(p piece, imported d1.Imported) {
 	l.statements += p.statements
 	l.bytes += p.size
 	l.last = imported.Bookmark
-	l.e.observeLoad(l.source, l.bytes, fmt.Sprintf("%d statements are in", l.statements))
+	l.observe(l.bytes, fmt.Sprintf("%d statements are in", l.statements))
+}
+
+func (l *loader) observe(bytes int64, detail string) {
+	l.e.observeLoad(l.source, bytes, l.whole, detail)
 }
 
 // detail says what a piece brings in, and for how long the database will answer
@@ -228,8 +240,7 @@ func (l *loader) done(p piece, imported d1.Imported) {
 func (l *loader) detail(p piece) string {
 	text := fmt.Sprintf("import %d, statements %d to %d of a backup of %d rows; the database answers nobody", p.number,
 		l.statements+1, l.statements+p.statements, l.source.Plan.Rows())
-	whole, _ := l.source.Plan.Extent()
-	more, left := l.outlook.About, whole-l.bytes
+	more, left := l.outlook.About, l.whole-l.bytes
 	if l.bytes > 0 && left > 0 {
 		more = time.Duration(float64(l.took) * float64(left) / float64(l.bytes))
 	}

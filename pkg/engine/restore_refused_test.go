@@ -40,9 +40,6 @@ func TestRestoreRefusals(t *testing.T) {
 		"no backup can be taken":        {fault: broken("export"), req: replace, kind: fault.Refused, says: "no safety backup", hint: "--no-safety-backup"},
 		"neither backup nor bookmark":   {fault: no("bookmark"), req: unsafe, kind: fault.Refused, says: "neither a safety backup nor a bookmark"},
 		"a bookmark that cannot be had": {fault: broken("bookmark"), req: unsafe, kind: fault.Refused, says: "neither a safety backup nor a bookmark"},
-		"more than one import": {
-			host: func(o *engine.Options) { o.PieceStatements = 3 }, req: replace, kind: fault.Refused, says: "more than one import", hint: "--allow-partial",
-		},
 		"a no": {
 			req:  engine.RestoreRequest{Target: "old", Replace: true, Confirm: func(engine.Replacement) error { return errors.New("no") }},
 			kind: fault.Failed, says: "no",
@@ -73,6 +70,30 @@ func TestRestoreRefusals(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A replacement that takes more than one import is brought into a new database,
+// and what was to be replaced is as it was.
+func TestARestoreInPiecesGoesAside(t *testing.T) {
+	t.Parallel()
+	small := func(o *engine.Options) { o.PieceStatements = 3 }
+	restoring(t, nil, small, func(r *restoreBench) {
+		for _, dryRun := range []bool{true, false} {
+			result, err := r.e.Restore(r.t.Context(), engine.RestoreRequest{
+				Source: r.source, Target: "old", Replace: true, DryRun: dryRun,
+				Confirm: func(engine.Replacement) error { return errors.New("nothing is lost, and nobody need be asked") },
+			})
+			if err != nil || result.Aside.Name != "old" || !result.Created || !strings.HasPrefix(result.Target.Name, "old-restored-") {
+				r.t.Fatalf("%+v into %s, aside of %s: %v", result.State, result.Target.Name, result.Aside.Name, err)
+			}
+			if got := r.content("old"); got != r.old {
+				r.t.Errorf("what was to be replaced holds\n%.500s", got)
+			}
+			if got := r.content(result.Target.Name); !dryRun && got != r.backup || dryRun && got != "" {
+				r.t.Errorf("the new database holds\n%.500s", got)
+			}
+		}
+	})
 }
 
 // noBegins is a store that takes no begin records of restores.

@@ -22,7 +22,7 @@ func (s *Source) Only(tables []string) error {
 	case err != nil:
 		return fault.Wrap(fault.Refused, "", fmt.Errorf("%s: %w", s.Entry.ID(), err))
 	}
-	s.Dependencies = dependencies
+	s.Dependencies, s.written = dependencies, extent{}
 	return nil
 }
 

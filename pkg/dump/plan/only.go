@@ -140,35 +140,6 @@ func (p *Plan) keepOnly(chosen map[string]bool) {
 	p.found = len(p.changes)
 }
 
-// Extent is how much the plan brings back at most, in bytes and statements of the
-// dump.
-func (p *Plan) Extent() (bytes, statements int64) {
-	if p.chosen == nil {
-		return p.Summary.Bytes, p.Summary.Statements
-	}
-	add := func(t *table) {
-		if t == nil {
-			return
-		}
-		statements += t.rows
-		for _, s := range t.spans {
-			bytes += s.to - s.from
-		}
-	}
-	for _, t := range p.tables {
-		add(t)
-	}
-	for _, v := range p.virtuals {
-		add(v.content)
-		add(v.direct)
-	}
-	for _, o := range p.schema() {
-		bytes += int64(len(o.SQL))
-		statements++
-	}
-	return bytes, statements
-}
-
 // ofChosen are the indexes and triggers that the plan makes.
 func (p *Plan) ofChosen(objects []backup.Object) []backup.Object {
 	return slices.DeleteFunc(objects, func(o backup.Object) bool {
