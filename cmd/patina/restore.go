@@ -330,7 +330,9 @@ func (a *app) sayD1(r restored) {
 	}
 	a.say(fmt.Sprintf("restored into %s in %s: %d statements in %s, during %s of which it answered nobody",
 		targetText(d), duration(d.EndedAt.Sub(d.StartedAt)), d.Statements, imports(d.Pieces), duration(d.Unavailable)))
-	if len(r.tables) > 0 {
+	if !d.Compared {
+		a.say("not all of it could be compared with the backup")
+	} else if len(r.tables) > 0 {
 		a.say("tables, rows and objects that were chosen are those of the backup" + compared(d.Fingerprints) + "; other tables lost no row")
 	} else {
 		a.say("tables, rows and objects are those of the backup" + compared(d.Fingerprints))
@@ -404,7 +406,10 @@ func changeText(c plan.Change) string {
 
 // rowsOf is a number of rows of a table.
 func rowsOf(n int64, table string) string {
-	if n == 1 {
+	switch n {
+	case backup.RowsUnknown:
+		return "an unknown number of rows of " + table
+	case 1:
 		return "1 row of " + table
 	}
 	return fmt.Sprintf("%s rows of %s", humanize.Comma(n), table)

@@ -71,7 +71,11 @@ type Finding struct {
 	FirstOffset int64 `json:"firstOffset"`
 }
 
-// Table is a table of a dump with the number of its rows.
+// RowsUnknown stands for the number of rows of a live table that could not be
+// counted.
+const RowsUnknown = -1
+
+// Table is a table of a dump, or of a live database, with the number of its rows.
 type Table struct {
 	Name string `json:"name"`
 	Rows int64  `json:"rows"`

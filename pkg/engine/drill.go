@@ -178,9 +178,12 @@ func (d *drillRun) restore(ctx context.Context, source *Source) error {
 	if err != nil {
 		return err
 	}
+	if len(live.uncounted) > 0 {
+		return errors.Join(live.uncounted...)
+	}
 	differences := live.compare(source.Plan, l.marker)
 	if len(differences) == 0 {
-		rows, err := d.e.compareFingerprints(ctx, d.created.ID, source)
+		rows, err := d.e.compareFingerprints(ctx, d.created.ID, live, source)
 		if err != nil {
 			return err
 		}

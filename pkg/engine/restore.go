@@ -58,14 +58,8 @@ type Replacement struct {
 	Outlook Outlook
 }
 
-// Rows is how many there are in all.
-func (r Replacement) Rows() int64 {
-	var n int64
-	for _, t := range r.Tables {
-		n += t.Rows
-	}
-	return n
-}
+// Rows is how many there are in all, as far as they could be counted.
+func (r Replacement) Rows() int64 { return content{tables: r.Tables}.rows() }
 
 // RestoreState is what became of the database.
 type RestoreState string
@@ -395,22 +389,12 @@ func (r *restoreRun) load(ctx context.Context, before []string) error {
 	return err
 }
 
-// check holds the database against the backup.
+// check holds the database against the backup, and clears away what the load was
+// followed by.
 func (r *restoreRun) check(ctx context.Context) error {
 	r.result.After = r.loader.last
-	live, err := r.e.liveContent(ctx, r.result.Target.ID)
-	if err != nil {
-		return fmt.Errorf("the restored database could not be held against the backup: %w", err)
-	}
-	r.result.Compared = true
-	r.result.Differences = r.differences(live)
-	if len(r.result.Differences) == 0 {
-		if err := r.checkRows(ctx); err != nil {
-			return err
-		}
-	}
-	if len(r.result.Differences) > 0 {
-		return notAsBackedUp(r.result.Differences)
+	if err := r.compare(ctx); err != nil {
+		return err
 	}
 	r.result.State = StateRestored
 	if err := r.loader.unmark(ctx); err != nil {
@@ -422,10 +406,35 @@ func (r *restoreRun) check(ctx context.Context) error {
 	return nil
 }
 
+// compare holds the database against the backup. All of it is in by then: that it
+// cannot be looked at is told, and no reason to take it back.
+func (r *restoreRun) compare(ctx context.Context) error {
+	live, err := r.e.liveContent(ctx, r.result.Target.ID)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("the restored database could not be compared with the backup: %w", err))
+		return nil
+	}
+	r.result.Compared = len(live.uncounted) == 0
+	r.result.Warnings = append(r.result.Warnings, live.uncounted...)
+	r.result.Differences = r.differences(live)
+	if len(r.result.Differences) == 0 {
+		if err := r.checkRows(ctx, live); err != nil {
+			return err
+		}
+	}
+	if len(r.result.Differences) > 0 {
+		return notAsBackedUp(r.result.Differences)
+	}
+	return nil
+}
+
 // checkRows holds the rows themselves against the backup. Where others wrote since,
 // who may have changed them, a difference is no reason to take all back.
-func (r *restoreRun) checkRows(ctx context.Context) error {
-	rows, err := r.e.compareFingerprints(ctx, r.result.Target.ID, r.req.Source)
+func (r *restoreRun) checkRows(ctx context.Context, live content) error {
+	rows, err := r.e.compareFingerprints(ctx, r.result.Target.ID, live, r.req.Source)
 	if err != nil {
 		return err
 	}

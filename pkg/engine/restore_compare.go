@@ -10,20 +10,29 @@ import (
 	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/d1"
 	"github.com/AutumnsGrove/patina/pkg/dump"
 	"github.com/AutumnsGrove/patina/pkg/dump/plan"
 	"github.com/AutumnsGrove/patina/pkg/fault"
 )
 
-// countsAtOnce is how many tables are counted in one statement: a count reads
-// the whole table, and D1 bounds the time of a call.
-const countsAtOnce = 8
+const (
+	// countsAtOnce is how many tables are counted in one statement: a count
+	// reads the whole table, and D1 bounds the time of a call.
+	countsAtOnce = 8
+	// maxUncounted is after how many tables that could not be counted no more
+	// are tried.
+	maxUncounted = 3
+)
 
 // content is what a live database holds.
 type content struct {
 	objects []plan.Object
 	// tables are the ordinary ones, those of virtual tables left out.
 	tables []backup.Table
+	// uncounted are the reasons why rows are backup.RowsUnknown; none where all
+	// were counted.
+	uncounted []error
 }
 
 // number is what a query with one number for an answer says.
@@ -75,24 +84,59 @@ func (e *Engine) liveSchema(ctx context.Context, id string) ([]plan.Object, erro
 	return objects, nil
 }
 
-// liveContent reads what a database holds, and counts its rows.
+// liveContent reads what a database holds, and counts its rows. That some cannot be
+// counted, because D1 takes too long or the table is broken, is no error: who
+// replaces the database must not be kept from it by that.
 func (e *Engine) liveContent(ctx context.Context, id string) (content, error) {
 	objects, err := e.liveSchema(ctx, id)
 	if err != nil {
 		return content{}, err
 	}
 	c := content{objects: objects}
-	names := plan.OrdinaryTables(objects)
-	for group := range slices.Chunk(names, countsAtOnce) {
-		counts, err := e.count(ctx, id, group)
-		if err != nil {
+	for group := range slices.Chunk(plan.OrdinaryTables(objects), countsAtOnce) {
+		if err := e.countGroup(ctx, id, &c, group); err != nil {
 			return content{}, fmt.Errorf("count the rows of %s: %w", strings.Join(group, ", "), err)
-		}
-		for i, name := range group {
-			c.tables = append(c.tables, backup.Table{Name: name, Rows: counts[i]})
 		}
 	}
 	return c, nil
+}
+
+// countGroup counts tables in one statement, and one by one where that fails.
+func (e *Engine) countGroup(ctx context.Context, id string, c *content, names []string) error {
+	counts, err := e.count(ctx, id, names)
+	if err == nil {
+		for i, name := range names {
+			c.tables = append(c.tables, backup.Table{Name: name, Rows: counts[i]})
+		}
+		return nil
+	}
+	for _, name := range names {
+		rows, err := e.countOne(ctx, id, c, name)
+		if err != nil {
+			return err
+		}
+		c.tables = append(c.tables, backup.Table{Name: name, Rows: rows})
+	}
+	return nil
+}
+
+// countOne counts a table, if it can be counted. The error is of a context that
+// ended, or of a token that may not look.
+func (e *Engine) countOne(ctx context.Context, id string, c *content, name string) (int64, error) {
+	if len(c.uncounted) == maxUncounted {
+		return backup.RowsUnknown, nil
+	}
+	counts, err := e.count(ctx, id, []string{name})
+	switch {
+	case err == nil:
+		return counts[0], nil
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	case d1.ClassOf(err) == d1.ClassUnauthorized:
+		return 0, err
+	}
+	c.uncounted = append(c.uncounted, fmt.Errorf("the rows of %s could not be counted: %w", name, err))
+	return backup.RowsUnknown, nil
 }
 
 func (e *Engine) count(ctx context.Context, id string, tables []string) ([]int64, error) {
@@ -110,11 +154,11 @@ func (e *Engine) count(ctx context.Context, id string, tables []string) ([]int64
 // empty says whether there is nothing to lose.
 func (c content) empty() bool { return len(plan.Drop(c.objects)) == 0 }
 
-// rows is how many rows there are in all.
+// rows is how many rows there are in all, as far as they were counted.
 func (c content) rows() int64 {
 	var n int64
 	for _, t := range c.tables {
-		n += t.Rows
+		n += max(t.Rows, 0)
 	}
 	return n
 }
@@ -136,7 +180,7 @@ func (c content) compare(p *plan.Plan, ignore string) []string {
 		switch {
 		case !there:
 			differences = append(differences, "the table "+name+" is missing")
-		case rows != want[name]:
+		case rows != backup.RowsUnknown && rows != want[name]:
 			differences = append(differences, fmt.Sprintf("the table %s has %d rows, the backup %d", name, rows, want[name]))
 		}
 		delete(got, name)

@@ -84,6 +84,7 @@ func (r *restoreRun) prepareTables(ctx context.Context) error {
 // tablesThere are the chosen tables that a database holds, with their rows.
 func (e *Engine) tablesThere(ctx context.Context, id string, live content, chosen []string) ([]backup.Table, error) {
 	var there []backup.Table
+	var err error
 	for _, o := range live.objects {
 		if o.Type != "table" || !isAmong(chosen, o.Name) {
 			continue
@@ -91,12 +92,8 @@ func (e *Engine) tablesThere(ctx context.Context, id string, live content, chose
 		t := backup.Table{Name: o.Name}
 		if i := slices.IndexFunc(live.tables, func(other backup.Table) bool { return other.Name == o.Name }); i >= 0 {
 			t.Rows = live.tables[i].Rows
-		} else {
-			counts, err := e.count(ctx, id, []string{o.Name})
-			if err != nil {
-				return nil, fmt.Errorf("count the rows of %s: %w", o.Name, err)
-			}
-			t.Rows = counts[0]
+		} else if t.Rows, err = e.countOne(ctx, id, &live, o.Name); err != nil {
+			return nil, fmt.Errorf("count the rows of %s: %w", o.Name, err)
 		}
 		there = append(there, t)
 	}
@@ -173,6 +170,7 @@ func (c content) others(now content, chosen []string) (lost, grown []string) {
 		case isAmong(chosen, t.Name):
 		case !there:
 			lost = append(lost, "the table "+t.Name+", which was not restored, is gone")
+		case n == backup.RowsUnknown || t.Rows == backup.RowsUnknown:
 		case n < t.Rows:
 			lost = append(lost, text)
 		case n > t.Rows:
