@@ -1,0 +1,188 @@
+// Package scratch makes the private places in which something is built before it
+// gets its name, or is thrown away.
+//
+// The rules it keeps:
+//
+//   - Nobody else can open them: folders have mode 0700, files 0600.
+//   - Who makes one holds a lock on it while he lives, and removes what dead
+//     processes of the same user left beside it. So what a kill leaves, the next run
+//     of its kind in that place clears away.
+//   - Nothing else is touched: names that are not this package's, links, what belongs
+//     to others, what is locked, and what changed within the hour, for shares whose
+//     locks do not reach from host to host.
+//   - A sweep that fails is nobody's concern, and is tried again by the next.
+package scratch
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/flock"
+)
+
+const (
+	folderPrefix = ".patina-scratch-"
+	fileSuffix   = ".part"
+	// leftoverAge is how long a place must have rested before it is taken for a
+	// leftover.
+	leftoverAge = time.Hour
+	// maxTries bounds the tries for a place: a sweep may take one in the instant
+	// between its creation and its lock.
+	maxTries = 100
+)
+
+// Folder is a folder that is removed with all that is in it.
+type Folder struct {
+	path string
+	held *os.File
+}
+
+// NewFolder makes a folder in another one, which empty means that of the system's
+// temporary files. The caller removes it.
+func NewFolder(parent string) (*Folder, error) {
+	if parent == "" {
+		parent = os.TempDir()
+	}
+	path, held, err := claim(parent, folderPrefix, "", func(path string) (*os.File, error) {
+		if err := os.Mkdir(path, 0o700); err != nil {
+			return nil, err
+		}
+		return os.Open(path)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create a temporary folder: %w", err)
+	}
+	return &Folder{path, held}, nil
+}
+
+// Path is a file in the folder.
+func (f *Folder) Path(name string) string { return filepath.Join(f.path, name) }
+
+// Remove removes the folder.
+func (f *Folder) Remove() error { return errors.Join(f.held.Close(), os.RemoveAll(f.path)) }
+
+// NewFile makes a file beside the one that it is to become. The caller closes it,
+// and renames or removes it.
+func NewFile(beside string) (*os.File, error) {
+	folder, base := filepath.Split(beside)
+	if folder == "" {
+		folder = "."
+	}
+	_, file, err := claim(folder, "."+base+".", fileSuffix, func(path string) (*os.File, error) {
+		return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create a temporary file: %w", err)
+	}
+	return file, nil
+}
+
+// claim makes a place with a name that nobody has, holds it, and sweeps what the
+// dead left under such names.
+func claim(parent, prefix, suffix string, create func(path string) (*os.File, error)) (string, *os.File, error) {
+	for range maxTries {
+		path := filepath.Join(parent, prefix+rand.Text()+suffix)
+		file, err := create(path)
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) && exists(parent) {
+			continue
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		born, err := hold(path, file)
+		if err == nil {
+			sweep(parent, prefix, suffix, born.ModTime())
+			return path, file, nil
+		}
+		_ = file.Close() // nothing was written
+		if !errors.Is(err, flock.ErrTaken) {
+			return "", nil, errors.Join(err, os.Remove(path))
+		}
+	}
+	return "", nil, fmt.Errorf("none in %d tries: %w", maxTries, flock.ErrTaken)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// hold locks a file or folder and makes sure that it still has its name, in that
+// order: from then on no sweep takes it.
+func hold(path string, file *os.File) (fs.FileInfo, error) {
+	if err := flock.Try(file); err != nil {
+		return nil, err
+	}
+	held, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	named, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(held, named) {
+		return nil, flock.ErrTaken
+	}
+	return held, err
+}
+
+// sweep removes what dead processes left. The time is the file system's.
+func sweep(parent, prefix, suffix string, now time.Time) {
+	if !flock.Works {
+		return
+	}
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		middle, named := strings.CutPrefix(entry.Name(), prefix)
+		middle, ended := strings.CutSuffix(middle, suffix)
+		if named && ended && isText(middle) {
+			removeLeftover(filepath.Join(parent, entry.Name()), suffix == "", now)
+		}
+	}
+}
+
+// isText says whether a text may be of rand.Text: 26 letters and digits of base 32.
+func isText(s string) bool {
+	return len(s) >= 26 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
+func removeLeftover(path string, folder bool, now time.Time) {
+	found, err := os.Lstat(path)
+	if err != nil || found.IsDir() != folder || !folder && !found.Mode().IsRegular() || !ours(found) || now.Sub(lastChange(path, found)) < leftoverAge {
+		return
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	if _, err := hold(path, file); err != nil {
+		return
+	}
+	_ = os.RemoveAll(path)
+}
+
+// lastChange is when a file, or anything in a folder, was written last.
+func lastChange(path string, found fs.FileInfo) time.Time {
+	last := found.ModTime()
+	if !found.IsDir() {
+		return last
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return last
+	}
+	for _, entry := range entries {
+		if inside, err := entry.Info(); err == nil && inside.ModTime().After(last) {
+			last = inside.ModTime()
+		}
+	}
+	return last
+}
