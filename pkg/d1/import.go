@@ -63,6 +63,10 @@ type ImportRequest struct {
 	Silence time.Duration
 	// Progress is told how many bytes were uploaded; may be nil.
 	Progress func(bytes int64)
+	// Started is called when D1 is asked to run the file: from then on the
+	// database answers nobody. It may be nil, and is not called for a file that
+	// never came so far.
+	Started func()
 }
 
 // Imported is what an import did.
@@ -74,7 +78,7 @@ type Imported struct {
 }
 
 // Import has D1 run the SQL of a file, which is done as a whole or not at all;
-// meanwhile the database answers nobody. D1 takes the file by its MD5, and does
+// while it runs, not while it is uploaded, the database answers nobody. D1 takes the file by its MD5, and does
 // not run one again that it knows: the caller makes the bytes of each file its
 // own, with a comment that was never used.
 //
@@ -86,6 +90,9 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (Imported, error
 	}
 	if req.Progress == nil {
 		req.Progress = func(int64) {}
+	}
+	if req.Started == nil {
+		req.Started = func() {}
 	}
 	// What is not polled is given up by D1: polls come before other calls.
 	lane, err := c.budget.open(ctx, nil)
@@ -157,12 +164,14 @@ func (m *importer) run(ctx context.Context) (Imported, error) {
 	if state.UploadURL == "" {
 		// D1 has the file already, and has begun to run it.
 		m.asked, m.begun = true, true
+		m.req.Started()
 		return m.follow(ctx, state)
 	}
 	if err := m.upload(ctx, state.UploadURL); err != nil {
 		return Imported{}, err
 	}
 	m.asked = true
+	m.req.Started()
 	state, err = m.ask(ctx, importBody{Action: "ingest", ETag: m.etag, Filename: state.Filename})
 	if err != nil {
 		return Imported{}, err

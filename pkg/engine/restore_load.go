@@ -204,18 +204,23 @@ func (l *loader) once(ctx context.Context, p piece) error {
 	nonce := fmt.Sprintf("-- %s, piece %d, try %d, %s\n", l.job, p.number, p.tryNow, l.e.opts.NewRunID())
 	head := nonce + p.prelude
 	size := int64(len(head)) + p.size + int64(len(p.mark))
-	began, before, detail := l.e.opts.Now(), l.bytes, l.detail(p)
+	before, what := l.bytes, l.what(p)
+	var started time.Time
 	l.tried = true
 	imported, err := l.e.opts.D1.Import(ctx, d1.ImportRequest{
 		ID: l.target, Size: size, Silence: l.e.opts.ExportTimeout,
 		Open: func() io.Reader {
 			return io.MultiReader(strings.NewReader(head), io.NewSectionReader(l.file, p.from, p.size), strings.NewReader(p.mark))
 		},
-		Progress: func(n int64) {
-			l.observe(before+n, detail)
+		Progress: func(n int64) { l.observe(before+n, "uploading "+what) },
+		Started: func() {
+			started = l.e.opts.Now()
+			l.observe(before+p.size, what+l.silence())
 		},
 	})
-	l.took += l.e.opts.Now().Sub(began)
+	if !started.IsZero() {
+		l.took += l.e.opts.Now().Sub(started)
+	}
 	if err != nil {
 		return err
 	}
@@ -235,11 +240,16 @@ func (l *loader) observe(bytes int64, detail string) {
 	l.e.observeLoad(l.source, bytes, l.whole, detail)
 }
 
-// detail says what a piece brings in, and for how long the database will answer
-// nobody, as far as earlier restores or the pieces before it tell.
-func (l *loader) detail(p piece) string {
-	text := fmt.Sprintf("import %d, statements %d to %d of a backup of %d rows; the database answers nobody", p.number,
+// what says what a piece brings in.
+func (l *loader) what(p piece) string {
+	return fmt.Sprintf("import %d, statements %d to %d of a backup of %d rows", p.number,
 		l.statements+1, l.statements+p.statements, l.source.Plan.Rows())
+}
+
+// silence says that the database answers nobody, and for how long as far as earlier
+// restores or the pieces before this one tell.
+func (l *loader) silence() string {
+	const text = "; the database answers nobody"
 	more, left := l.outlook.About, l.whole-l.bytes
 	if l.bytes > 0 && left > 0 {
 		more = time.Duration(float64(l.took) * float64(left) / float64(l.bytes))
@@ -247,7 +257,7 @@ func (l *loader) detail(p piece) string {
 	if more == 0 {
 		return text
 	}
-	return fmt.Sprintf("%s for about %s more", text, more.Round(time.Second))
+	return fmt.Sprintf("%s for about %s more", text, max(more.Round(time.Second), time.Second))
 }
 
 // in says whether a piece is in the database.
