@@ -119,7 +119,7 @@ func printDiff(w io.Writer, req engine.DiffRequest, r engine.DiffResult) error {
 		printTable(&b, t)
 	}
 	if r.Same() {
-		fmt.Fprintf(&b, "no difference in %d tables with %s rows\n", len(r.Tables), humanize.Comma(matched))
+		fmt.Fprintf(&b, "no difference in %s with %s\n", counted(len(r.Tables), "table"), counted(matched, "row"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -25,13 +25,18 @@ type progress struct {
 	done    int
 	// detail is what the latest wait is for, or how far a restore is; may be empty.
 	detail string
+	// now is the time, drawn when the line was drawn last, and drawnAs what it said
+	// but for numbers.
+	now     func() time.Time
+	drawn   time.Time
+	drawnAs string
 	// loading are the databases whose bytes are those of a restore, and no more
 	// those of the dump that was fetched for it.
 	loading map[string]bool
 }
 
 func (a *app) newProgress() *progress {
-	p := &progress{out: a.host.err, bytes: map[string]int64{}, loading: map[string]bool{}}
+	p := &progress{out: a.host.err, bytes: map[string]int64{}, loading: map[string]bool{}, now: a.host.now}
 	if !a.host.errTerminal || a.global.quiet || a.json() {
 		return p
 	}
@@ -44,7 +49,6 @@ func newBar(w io.Writer) *progressbar.ProgressBar {
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionShowTotalBytes(false),
-		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetElapsedTime(true),
 		progressbar.OptionSpinnerType(14),
@@ -85,6 +89,10 @@ func (p *progress) Observe(e engine.Event) {
 	p.draw()
 }
 
+// drawEvery bounds how often the line is drawn that says the same but for numbers.
+// What is new in words is drawn at once: it may stand there for long.
+const drawEvery = 100 * time.Millisecond
+
 // ofTotal is how much of what there is was done, where both are known.
 func ofTotal(e engine.Event) string {
 	if e.Total <= 0 {
@@ -104,8 +112,21 @@ func (p *progress) draw() {
 	if p.detail != "" {
 		text += " (" + p.detail + ")"
 	}
+	says := strings.Map(wordsOnly, text)
+	if says == p.drawnAs && p.now().Sub(p.drawn) < drawEvery {
+		return
+	}
+	p.drawn, p.drawnAs = p.now(), says
 	p.bar.Describe(text)
 	_ = p.bar.Set64(total)
+}
+
+// wordsOnly leaves out digits.
+func wordsOnly(r rune) rune {
+	if '0' <= r && r <= '9' {
+		return -1
+	}
+	return r
 }
 
 // pause takes the line away while somebody is asked something.

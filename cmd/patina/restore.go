@@ -167,13 +167,17 @@ func runRestore(ctx context.Context, a *app, opts restoreOptions, dateText, data
 	if closeErr := closeEngine(); closeErr != nil {
 		result.d1.Warnings = append(result.d1.Warnings, closeErr)
 	}
-	if printErr := a.printRestore(result, err); printErr != nil {
+	kinds := result.kinds()
+	if err != nil {
+		kinds = kindsOf(ctx, err)
+	}
+	if printErr := a.printRestore(result, err, kinds); printErr != nil {
 		return errors.Join(err, printErr)
 	}
 	if err != nil {
 		return err
 	}
-	return endWith(result.kinds())
+	return endWith(kinds)
 }
 
 // kinds are the faults of a restore that went well.
@@ -273,12 +277,12 @@ func (a *app) restoreSQL(ctx context.Context, eng *engine.Engine, opts restoreOp
 }
 
 // printRestore says what was brought back, and what is not as the dump has it.
-func (a *app) printRestore(r restored, failure error) error {
+func (a *app) printRestore(r restored, failure error, kinds []fault.Kind) error {
 	if r.choice.Key == "" || failure != nil && r.target.kind != targetD1 {
 		return nil // there is nothing to tell but the error
 	}
 	if a.json() && !r.target.stdout() {
-		return writeJSON(a.host.out, restoreDocument(r))
+		return writeJSON(a.host.out, restoreDocument(r, kinds))
 	}
 	a.printWarnings(r.d1.Warnings)
 	if failure != nil {
@@ -295,7 +299,8 @@ func (a *app) printRestore(r restored, failure error) error {
 	case targetD1:
 		a.sayD1(r)
 	case targetSQLite:
-		a.say(fmt.Sprintf("%s rows of %d tables %s %s, which is whole%s", humanize.Comma(r.sqlite.Rows), len(r.sqlite.Tables), would(r.dryRun, "loaded into"), r.target.name, compared(r.sqlite.Fingerprints)))
+		a.say(fmt.Sprintf("%s of %s %s %s, which is whole%s", counted(r.sqlite.Rows, "row"), counted(len(r.sqlite.Tables), "table"),
+			would(r.dryRun, "loaded into"), r.target.name, compared(r.sqlite.Fingerprints)))
 	default:
 		a.say(fmt.Sprintf("%s in %d statements %s %s", size(r.sql.Bytes), r.sql.Statements, would(r.dryRun, "written to"), r.target.name))
 	}
@@ -329,7 +334,7 @@ func (a *app) sayD1(r restored) {
 		return
 	}
 	a.say(fmt.Sprintf("restored into %s in %s: %d statements in %s, during %s of which it answered nobody",
-		targetText(d), duration(d.EndedAt.Sub(d.StartedAt)), d.Statements, imports(d.Pieces), duration(d.Unavailable)))
+		targetText(d), duration(d.EndedAt.Sub(d.StartedAt)), d.Statements, counted(d.Pieces, "import"), duration(d.Unavailable)))
 	if !d.Compared {
 		a.say("not all of it could be compared with the backup")
 	} else if len(r.tables) > 0 {
@@ -351,20 +356,10 @@ func (a *app) sayD1(r restored) {
 
 // compared says how closely the rows were looked at.
 func compared(fingerprints int) string {
-	switch fingerprints {
-	case 0:
+	if fingerprints == 0 {
 		return "; rows were counted"
-	case 1:
-		return "; the rows of 1 table were compared by fingerprint"
 	}
-	return fmt.Sprintf("; the rows of %d tables were compared by fingerprint", fingerprints)
-}
-
-func imports(n int) string {
-	if n == 1 {
-		return "1 import"
-	}
-	return fmt.Sprintf("%d imports", n)
+	return "; the rows of " + counted(fingerprints, "table") + " were compared by fingerprint"
 }
 
 // targetText names the D1 database.
@@ -406,13 +401,10 @@ func changeText(c plan.Change) string {
 
 // rowsOf is a number of rows of a table.
 func rowsOf(n int64, table string) string {
-	switch n {
-	case backup.RowsUnknown:
+	if n == backup.RowsUnknown {
 		return "an unknown number of rows of " + table
-	case 1:
-		return "1 row of " + table
 	}
-	return fmt.Sprintf("%s rows of %s", humanize.Comma(n), table)
+	return counted(n, "row") + " of " + table
 }
 
 type restoreJSON struct {
@@ -431,6 +423,9 @@ type restoreJSON struct {
 	// Fingerprints is of how many tables they were held against the backup's.
 	Fingerprints int     `json:"fingerprints,omitempty"`
 	D1           *d1JSON `json:"d1,omitempty"`
+
+	Faults     []fault.Kind `json:"faults"`
+	ExitStatus int          `json:"exitStatus"`
 }
 
 // d1JSON is what became of a D1 database.
@@ -468,8 +463,9 @@ type changeJSON struct {
 	Text  string `json:"text"`
 }
 
-func restoreDocument(r restored) restoreJSON {
+func restoreDocument(r restored, kinds []fault.Kind) restoreJSON {
 	doc := restoreJSON{
+		Faults: append([]fault.Kind{}, kinds...), ExitStatus: exitStatus(kinds),
 		Target: r.target.String(), DryRun: r.dryRun,
 		Backup: entryDocument(r.choice.Entry), Others: entryDocuments(r.choice.Others),
 		Changes: []changeJSON{}, Bytes: r.sql.Bytes + r.d1.Bytes, Statements: r.sql.Statements + r.d1.Statements + int(r.sqlite.Statements),

@@ -143,16 +143,17 @@ func runRewind(ctx context.Context, a *app, opts rewindOptions) error {
 	if closeErr := closeEngine(); closeErr != nil {
 		result.Warnings = append(result.Warnings, closeErr)
 	}
-	if printErr := a.printRewind(result, err); printErr != nil {
+	kinds := kindsOf(ctx, err)
+	if err == nil && result.CatalogErr != nil && !result.DryRun {
+		kinds = []fault.Kind{fault.Uncatalogued}
+	}
+	if printErr := a.printRewind(result, err, kinds); printErr != nil {
 		return errors.Join(err, printErr)
 	}
 	if err != nil {
 		return err
 	}
-	if result.CatalogErr != nil && !result.DryRun {
-		return endWith([]fault.Kind{fault.Uncatalogued})
-	}
-	return nil
+	return endWith(kinds)
 }
 
 // rewindText says what a rewind does, and how long ago that was.
@@ -171,12 +172,12 @@ func rewindText(r engine.Rewinding, now time.Time, dryRun bool) string {
 	return fmt.Sprintf("%s back to %s; what was written since %s, in all tables. It holds now:", goes, to, lost)
 }
 
-func (a *app) printRewind(r engine.RewindResult, failure error) error {
+func (a *app) printRewind(r engine.RewindResult, failure error, kinds []fault.Kind) error {
 	if a.json() {
 		if failure != nil && r.Database.ID == "" {
 			return nil // there is nothing to tell but the error
 		}
-		return writeJSON(a.host.out, rewindDocument(r))
+		return writeJSON(a.host.out, rewindDocument(r, kinds))
 	}
 	switch {
 	case r.DryRun && failure == nil:
@@ -208,10 +209,14 @@ type rewindJSON struct {
 	StartedAt        time.Time `json:"startedAt"`
 	EndedAt          time.Time `json:"endedAt"`
 	Warnings         []string  `json:"warnings"`
+
+	Faults     []fault.Kind `json:"faults"`
+	ExitStatus int          `json:"exitStatus"`
 }
 
-func rewindDocument(r engine.RewindResult) rewindJSON {
+func rewindDocument(r engine.RewindResult, kinds []fault.Kind) rewindJSON {
 	doc := rewindJSON{
+		Faults: append([]fault.Kind{}, kinds...), ExitStatus: exitStatus(kinds),
 		JobID: r.Job.ID, Database: r.Database, DryRun: r.DryRun, State: r.State, To: r.To, Since: r.Since,
 		Tables: append([]backup.Table{}, r.Tables...), SafetyBackup: r.SafetyBackup,
 		PreviousBookmark: r.Bookmark, Bookmark: r.Now,
