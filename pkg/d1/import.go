@@ -63,10 +63,10 @@ type ImportRequest struct {
 	Silence time.Duration
 	// Progress is told how many bytes were uploaded; may be nil.
 	Progress func(bytes int64)
-	// Started is called when D1 is asked to run the file: from then on the
-	// database answers nobody. It may be nil, and is not called for a file that
-	// never came so far.
-	Started func()
+	// Running is called when D1 is asked to run the file, from when on the
+	// database answers nobody, and whenever it says that it still does. It may
+	// be nil, and is not called for a file that never came so far.
+	Running func()
 }
 
 // Imported is what an import did.
@@ -91,8 +91,8 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (Imported, error
 	if req.Progress == nil {
 		req.Progress = func(int64) {}
 	}
-	if req.Started == nil {
-		req.Started = func() {}
+	if req.Running == nil {
+		req.Running = func() {}
 	}
 	// What is not polled is given up by D1: polls come before other calls.
 	lane, err := c.budget.open(ctx, nil)
@@ -164,14 +164,14 @@ func (m *importer) run(ctx context.Context) (Imported, error) {
 	if state.UploadURL == "" {
 		// D1 has the file already, and has begun to run it.
 		m.asked, m.begun = true, true
-		m.req.Started()
+		m.req.Running()
 		return m.follow(ctx, state)
 	}
 	if err := m.upload(ctx, state.UploadURL); err != nil {
 		return Imported{}, err
 	}
 	m.asked = true
-	m.req.Started()
+	m.req.Running()
 	state, err = m.ask(ctx, importBody{Action: "ingest", ETag: m.etag, Filename: state.Filename})
 	if err != nil {
 		return Imported{}, err
@@ -210,6 +210,9 @@ func (m *importer) follow(ctx context.Context, state importJSON) (Imported, erro
 		var err error
 		if state, err = m.ask(ctx, importBody{Action: "poll", CurrentBookmark: bookmark}); err != nil {
 			return Imported{}, err
+		}
+		if state.running {
+			m.req.Running()
 		}
 	}
 	if state.Nested.FinalBookmark == "" {

@@ -213,9 +213,12 @@ func (l *loader) once(ctx context.Context, p piece) error {
 			return io.MultiReader(strings.NewReader(head), io.NewSectionReader(l.file, p.from, p.size), strings.NewReader(p.mark))
 		},
 		Progress: func(n int64) { l.observe(before+n, "uploading "+what) },
-		Started: func() {
-			started = l.e.opts.Now()
-			l.observe(before+p.size, what+l.silence())
+		Running: func() {
+			now := l.e.opts.Now()
+			if started.IsZero() {
+				started = now
+			}
+			l.observe(before+p.size, what+l.silence(now.Sub(started)))
 		},
 	})
 	if !started.IsZero() {
@@ -246,18 +249,18 @@ func (l *loader) what(p piece) string {
 		l.statements+1, l.statements+p.statements, l.source.Plan.Rows())
 }
 
-// silence says that the database answers nobody, and for how long as far as earlier
-// restores or the pieces before this one tell.
-func (l *loader) silence() string {
-	const text = "; the database answers nobody"
+// silence says that the database answers nobody, since when, and for how much
+// longer as far as earlier restores or the pieces before this one tell.
+func (l *loader) silence(since time.Duration) string {
+	text := fmt.Sprintf("; the database answers nobody, for %s so far", since.Round(time.Second))
 	more, left := l.outlook.About, l.whole-l.bytes
 	if l.bytes > 0 && left > 0 {
 		more = time.Duration(float64(l.took) * float64(left) / float64(l.bytes))
 	}
-	if more == 0 {
+	if more = (more - since).Round(time.Second); more <= 0 {
 		return text
 	}
-	return fmt.Sprintf("%s for about %s more", text, max(more.Round(time.Second), time.Second))
+	return fmt.Sprintf("%s and about %s more", text, more)
 }
 
 // in says whether a piece is in the database.
