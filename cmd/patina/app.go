@@ -203,7 +203,7 @@ func (a *app) openD1(ctx context.Context, cfg *config.Config, log *slog.Logger) 
 	}
 	client, err := d1.New(d1.Options{
 		BaseURL: cfg.Cloudflare.APIBaseURL, AccountID: account, Token: token,
-		UserAgent: a.userAgent(), Now: a.host.now, Log: log,
+		UserAgent: a.userAgent(), Now: a.host.now, Log: log, Deadline: cfg.Backup.Deadline,
 		Transport: a.host.network, DownloadTransport: a.host.network,
 	})
 	if err != nil {

@@ -94,6 +94,9 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (Imported, error
 	if req.Running == nil {
 		req.Running = func() {}
 	}
+	asked := ctx
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
 	// What is not polled is given up by D1: polls come before other calls.
 	lane, err := c.budget.open(ctx, nil)
 	if err != nil {
@@ -102,7 +105,7 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (Imported, error
 	defer lane.close()
 	m := &importer{c: c, req: req, lane: lane, patience: patience{limit: req.Silence, left: req.Silence}}
 	imported, err := m.run(ctx)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || asked.Err() != nil {
 		return imported, hinted(err)
 	}
 	return Imported{}, m.failure(err)

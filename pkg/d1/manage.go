@@ -42,7 +42,8 @@ type CreateRequest struct {
 
 // CreateDatabase makes a database, and returns it as D1 describes it afterwards.
 // A lost answer is not followed by another try: it may have been made, and then
-// the listing has it.
+// the listing has it. Where it was made and cannot be described, the error comes
+// with what the answer to its creation told, its id at least.
 func (c *Client) CreateDatabase(ctx context.Context, req CreateRequest) (Database, error) {
 	body := struct {
 		Name         string `json:"name"`
@@ -61,7 +62,11 @@ func (c *Client) CreateDatabase(ctx context.Context, req CreateRequest) (Databas
 	if err != nil {
 		return Database{}, unknownMade(req.Name, &Error{Op: opCreate, Class: ClassGiveUp, Err: err})
 	}
-	return c.Get(ctx, created.ID)
+	described, err := c.Get(ctx, created.ID)
+	if err != nil {
+		return created, fmt.Errorf("it was made (%s), and cannot be looked at: %w", created.ID, err)
+	}
+	return described, nil
 }
 
 func createFailure(name string, err error) error {

@@ -129,11 +129,17 @@ func (e *Engine) announceChange(ctx context.Context, log *journal, lease right, 
 	return nil
 }
 
-// endChange says how a run ended, in the bucket and in the catalogue. The error is
-// of the bucket; the catalogue's is the journal's.
+// endChange says how a run ended, in the bucket and in the catalogue, whatever
+// became of ctx. The error is of the bucket; the catalogue's is the journal's. Each
+// has a time of its own: a bucket that does not answer must not look like a
+// catalogue that does not.
 func (e *Engine) endChange(ctx context.Context, log *journal, end manifest.End) error {
-	err := record(ctx, e, backup.EndKey(end.Job, end.Run.ID), end)
-	log.end(ctx, end.Job, end.Run.ID, catalog.RunEnd{Status: catalog.RunStatus(end.Status), At: end.EndedAt, Message: end.Message})
+	writing, cancel := afterwards(ctx)
+	defer cancel()
+	err := record(writing, e, backup.EndKey(end.Job, end.Run.ID), end)
+	telling, cancel := afterwards(ctx)
+	defer cancel()
+	log.end(telling, end.Job, end.Run.ID, catalog.RunEnd{Status: catalog.RunStatus(end.Status), At: end.EndedAt, Message: end.Message})
 	if err != nil {
 		return fmt.Errorf("write the end record: %w", err)
 	}

@@ -129,12 +129,10 @@ func (d *drillRun) run(ctx context.Context) error {
 func (d *drillRun) try(ctx context.Context, source *Source, began time.Time) error {
 	err := d.restore(ctx, source)
 	d.result.Recovery = d.e.now(ctx, d.log).Sub(began)
-	after, cancel := afterwards(ctx)
-	defer cancel()
-	if gone := d.remove(after); gone != nil {
+	if gone := d.remove(ctx); gone != nil {
 		d.warnings = append(d.warnings, fmt.Errorf("the database %s (%s) of the drill is left: %w", d.created.Name, d.created.ID, gone))
 	}
-	d.conclude(after, err)
+	d.conclude(ctx, err)
 	return err
 }
 
@@ -142,12 +140,12 @@ func (d *drillRun) try(ctx context.Context, source *Source, began time.Time) err
 // that record may it be removed.
 func (d *drillRun) create(ctx context.Context, entry Entry) error {
 	db := entry.Manifest().Database
-	var err error
-	d.created, err = d.e.opts.D1.CreateDatabase(ctx, d1.CreateRequest{
+	var failure error
+	d.created, failure = d.e.opts.D1.CreateDatabase(ctx, d1.CreateRequest{
 		Name: backup.DrillName(d.result.Job), Location: locationOf(db), Jurisdiction: db.Jurisdiction,
 	})
-	if err != nil {
-		return fmt.Errorf("create a database for the drill: %w", err)
+	if failure != nil && d.created.ID == "" {
+		return fmt.Errorf("create a database for the drill: %w", failure)
 	}
 	d.result.Database = d.created.Database
 	begin := manifest.Begin{Job: d.result.Job, Run: d.process, Restore: &manifest.Restoring{
@@ -155,7 +153,10 @@ func (d *drillRun) create(ctx context.Context, entry Entry) error {
 	}}
 	if err := record(ctx, d.e, backup.BeginKey(d.result.Job, d.process.ID), begin); err != nil {
 		return fault.New(fault.Refused, "delete it in the dashboard", "the database %s (%s) was made, and could not be put on record, without which it is not removed: %w",
-			d.created.Name, d.created.ID, err)
+			d.created.Name, d.created.ID, errors.Join(err, failure))
+	}
+	if failure != nil {
+		return fmt.Errorf("create the database %s for the drill, which a later one removes: %w", backup.DrillName(d.result.Job), failure)
 	}
 	if db.Jurisdiction != d.created.Jurisdiction {
 		return errors.Join(fault.New(fault.Refused, "", "the new database is in the jurisdiction %q, the original in %q: nothing was loaded", d.created.Jurisdiction, db.Jurisdiction),
@@ -198,6 +199,8 @@ func (d *drillRun) restore(ctx context.Context, source *Source) error {
 
 // remove deletes the database of this drill.
 func (d *drillRun) remove(ctx context.Context) error {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	err := d.e.removeDrill(ctx, d.result.Job, manifest.Restoring{Target: d.created.Database, CreatedAt: d.created.CreatedAt})
 	d.result.Removed = err == nil
 	return err
@@ -223,6 +226,7 @@ func (e *Engine) removeDrill(ctx context.Context, job backup.Job, made manifest.
 // backup.
 func (d *drillRun) conclude(ctx context.Context, failure error) {
 	status, message := outcome(failure)
+	ctx = context.WithoutCancel(ctx)
 	at := d.e.now(ctx, d.log)
 	state := StateRestored
 	if failure != nil {
@@ -247,6 +251,8 @@ func (d *drillRun) conclude(ctx context.Context, failure error) {
 		Manifest: d.result.Entry.Key, RunID: d.process.ID, At: at, Level: manifest.LevelDrill, ETag: d.result.Entry.Manifest().Object.ETag,
 		Passed: failure == nil, Detail: message,
 	}
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	if err := record(ctx, d.e, backup.ProofKey(d.result.Entry.Name, at, d.process.ID), proof); err != nil {
 		d.warnings = append(d.warnings, fmt.Errorf("record the proof of %s: %w", d.result.Entry.ID(), err))
 	}

@@ -377,15 +377,13 @@ func (r *restoreRun) load(ctx context.Context, before []string) error {
 	if err == nil {
 		err = r.check(ctx)
 	}
-	after, cancel := afterwards(ctx)
-	defer cancel()
 	if err != nil {
-		err = r.takeBack(after, err)
+		err = r.takeBack(ctx, err)
 	}
 	r.result.Pieces, r.result.Statements, r.result.Bytes = r.loader.pieces, r.loader.statements, r.loader.bytes
 	r.result.Unavailable = r.loader.took
 	stop()
-	r.conclude(after, err)
+	r.conclude(ctx, err)
 	return err
 }
 
@@ -458,7 +456,7 @@ func (r *restoreRun) conclude(ctx context.Context, failure error) {
 		status = catalog.RunInterrupted
 	}
 	err := r.e.endChange(ctx, r.log, manifest.End{
-		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(ctx, r.log), Status: string(status), Message: message,
+		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(context.WithoutCancel(ctx), r.log), Status: string(status), Message: message,
 		Restored: &manifest.Restored{
 			State: string(r.result.State), Bookmark: r.result.After, Compared: r.result.Compared, Differences: r.result.Differences, Fingerprints: r.result.Fingerprints,
 			Statements: r.result.Statements, Bytes: r.result.Bytes, UnavailableSeconds: r.result.Unavailable.Seconds(),

@@ -185,7 +185,7 @@ func (l *loader) try(ctx context.Context, p piece) error {
 				return nil
 			}
 		}
-		again := failed.Ambiguous || failed.Cause == d1.ImportBusy
+		again := (failed.Ambiguous || failed.Cause == d1.ImportBusy) && !errors.Is(err, d1.ErrDeadline)
 		if failed.Cause == d1.ImportReset && p.units > 1 {
 			again = false // it would be again, and half of it may go
 		}

@@ -258,23 +258,23 @@ func (r *rewindRun) confirmation() func(Replacement) error {
 // travel takes the database back, and says how it ended.
 func (r *rewindRun) travel(ctx context.Context) error {
 	travelled, err := r.e.opts.D1.TimeTravel(ctx, r.result.Database.ID, r.result.To)
-	after, cancel := afterwards(ctx)
-	defer cancel()
 	if err != nil {
-		err = r.look(after, err)
-		r.conclude(after, err)
+		err = r.look(ctx, err)
+		r.conclude(ctx, err)
 		return err
 	}
 	r.result.State, r.result.Now = StateRestored, travelled.Bookmark
 	if travelled.PreviousBookmark != "" {
 		r.result.Bookmark = travelled.PreviousBookmark
 	}
-	r.conclude(after, nil)
+	r.conclude(ctx, nil)
 	return nil
 }
 
 // look finds out whether a call whose answer was lost was carried out.
 func (r *rewindRun) look(ctx context.Context, failure error) error {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	now, err := r.e.opts.D1.Bookmark(ctx, r.result.Database.ID, time.Time{})
 	if err == nil && now == r.result.Bookmark {
 		return fmt.Errorf("%w; the database %s was not touched", failure, r.result.Database.Name)
@@ -292,7 +292,7 @@ func (r *rewindRun) look(ctx context.Context, failure error) error {
 func (r *rewindRun) conclude(ctx context.Context, failure error) {
 	status, message := outcome(failure)
 	err := r.e.endChange(ctx, r.log, manifest.End{
-		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(ctx, r.log), Status: string(status), Message: message,
+		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(context.WithoutCancel(ctx), r.log), Status: string(status), Message: message,
 		Restored: &manifest.Restored{State: string(r.result.State), Bookmark: r.result.Now},
 	})
 	if err != nil {
