@@ -238,12 +238,17 @@ type importBody struct {
 // given, are asked again after a lost answer.
 func (m *importer) ask(ctx context.Context, body importBody) (importJSON, error) {
 	failures, waits := 0, 0
+	var last *Error
 	for {
 		state, err := m.request(ctx, body)
 		var failed *Error
-		if err == nil || !errors.As(err, &failed) || failed.ends(body.Action) {
+		if err != nil && !errors.As(err, &failed) {
+			return state, after(err, last)
+		}
+		if err == nil || failed.ends(body.Action) {
 			return state, err
 		}
+		last = failed
 		var delay time.Duration
 		switch {
 		case failed.throttled: // the budget holds the next request back
