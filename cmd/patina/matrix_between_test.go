@@ -51,6 +51,9 @@ const (
 	faultSlow    = "slow"
 )
 
+// faultLie is beside the matrix: an answer with other numbers in it.
+const faultLie = "lie"
+
 // between stands between the program and the servers of D1 and the store, and
 // does one fault to one call of the database alpha.
 type between struct {
@@ -251,6 +254,9 @@ func (a answers) spoil(w http.ResponseWriter, r *http.Request, next http.Handler
 		a.expired(w, call)
 	case faultSlow:
 		slowly(w, r, next)
+	case faultLie:
+		got := recorded(r, next)
+		_, _ = strings.NewReplacer("[[", "[[7", "]]", "7]]").WriteString(w, got.Body.String()) // the client may have gone
 	default:
 		panic("unknown fault " + fault)
 	}

@@ -14,6 +14,8 @@ import (
 const (
 	// warned: it is done, and a warning tells what is left.
 	warned ending = "warned"
+	// unproven: it is done, and could not be held against the backup.
+	unproven ending = "unproven"
 	// untouched: it failed, and the database is what it was.
 	untouched ending = "untouched"
 	// returned: it failed, and the database was taken back to what it was.
@@ -26,7 +28,7 @@ const (
 )
 
 func changeEndings() []ending {
-	return []ending{borne, retried, warned, untouched, returned, partial, failed, left}
+	return []ending{borne, retried, warned, unproven, untouched, returned, partial, failed, left}
 }
 
 // change is a kind of run that changes a database.
@@ -73,7 +75,7 @@ func (c change) first(call string) spell {
 	case call == callLook:
 		return spell{callIngest, faultCut, 1}
 	case call == callTravel && c.restores():
-		return spell{callCountAfter, fault500, -1}
+		return spell{callCountAfter, faultLie, -1}
 	case call == callAfter && c.name == changeRewind:
 		return spell{callTravel, fault500, 1}
 	}
@@ -140,10 +142,12 @@ func (c change) ends(call, fault string) (once, always ending) {
 		return untouched, partial // a busy database refuses, and that is cut
 	case call == callLook:
 		return retried, partial // it cannot be seen how far it is
+	case (call == callCount || call == callCountAfter && c.restores()) && (fault == fault500 || fault == fault503):
+		return retried, warned // D1 answers, and cannot count: it is no better for that
 	case (call == callSchemaAfter || call == callCountAfter) && c.restores() && refused:
-		return returned, returned
+		return unproven, unproven
 	case (call == callSchemaAfter || call == callCountAfter) && c.restores():
-		return retried, returned // what cannot be compared is not left
+		return retried, unproven // all is in: it is not taken back for that
 	case call == callDelete && refused:
 		return left, left
 	case call == callDelete && cut:
@@ -288,6 +292,8 @@ func (w *changed) ended(got outcome) ending {
 		return borne
 	case w.name == changeDrill:
 		return failed
+	case is == w.good && strings.Contains(got.stderr, "it is restored, but could not be compared with the backup"):
+		return unproven
 	case is == w.now && strings.Contains(got.stderr, "taken back to what it held before"):
 		return returned
 	case strings.Contains(got.stderr, "patina: hint: patina undo "):
@@ -322,8 +328,9 @@ func (w *changed) goOn(c cell, was ending, said string) {
 		return // nobody knows of it, which is told
 	case was == left: // a later drill removes it
 		w.setClock("2024-12-08T12:00:00Z")
-	case was == partial:
-		_, job, _ := strings.Cut(said, "patina: hint: patina undo ")
+	case was == partial || was == unproven:
+		_, hint, _ := strings.Cut(said, "patina: hint: ")
+		_, job, _ := strings.Cut(hint, "patina undo ")
 		w.patina(0, "undo", strings.Fields(job)[0], "--yes")
 		if is := w.content(w.target); is != w.now {
 			w.t.Errorf("the undo leaves\n%s", is)

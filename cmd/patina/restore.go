@@ -285,7 +285,7 @@ func (a *app) printRestore(r restored, failure error, kinds []fault.Kind) error 
 		return writeJSON(a.host.out, restoreDocument(r, kinds))
 	}
 	a.printWarnings(r.d1.Warnings)
-	if failure != nil {
+	if failure != nil && r.d1.State != engine.StateRestored {
 		return nil
 	}
 	m := r.choice.Manifest()

@@ -23,6 +23,13 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &failed) && failed.Code == codeNotFound
 }
 
+// IsOfQuery says whether D1 answered, and it is the query that failed: its SQL, or
+// the time or memory that D1 gives to one.
+func IsOfQuery(err error) bool {
+	var failed *Error
+	return errors.As(err, &failed) && failed.Code == codeSQL
+}
+
 // The codes of these refusals (cloudflare/workers-sdk, d1/create.ts).
 const (
 	codeExists   = 7502

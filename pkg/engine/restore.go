@@ -129,7 +129,8 @@ type restoreRun struct {
 }
 
 // Restore brings a backup back into a D1 database. When it returns an error, the
-// result's State says what became of the database.
+// result's State says what became of the database: it may be restored all the same,
+// and not proven.
 func (e *Engine) Restore(ctx context.Context, req RestoreRequest) (RestoreResult, error) {
 	log := e.newJournal()
 	now := e.now(ctx, log)
@@ -164,6 +165,7 @@ func (r *restoreRun) run(ctx context.Context) error {
 	if r.live, err = r.e.liveContent(ctx, found.ID); err != nil {
 		return fmt.Errorf("look at what %s holds; it was not touched: %w", r.req.Target, err)
 	}
+	r.result.Warnings = append(r.result.Warnings, r.live.uncounted...)
 	if err := r.lookForTheDead(ctx); err != nil {
 		return err
 	}
@@ -377,7 +379,7 @@ func (r *restoreRun) load(ctx context.Context, before []string) error {
 	if err == nil {
 		err = r.check(ctx)
 	}
-	if err != nil {
+	if err != nil && r.result.State != StateRestored {
 		err = r.takeBack(ctx, err)
 	}
 	r.result.Pieces, r.result.Statements, r.result.Bytes = r.loader.pieces, r.loader.statements, r.loader.bytes
@@ -391,8 +393,9 @@ func (r *restoreRun) load(ctx context.Context, before []string) error {
 // followed by.
 func (r *restoreRun) check(ctx context.Context) error {
 	r.result.After = r.loader.last
-	if err := r.compare(ctx); err != nil {
-		return err
+	verdict := r.compare(ctx)
+	if verdict != nil && !errors.Is(verdict, errUnproven) {
+		return verdict
 	}
 	r.result.State = StateRestored
 	if err := r.loader.unmark(ctx); err != nil {
@@ -401,19 +404,25 @@ func (r *restoreRun) check(ctx context.Context) error {
 	if bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{}); err == nil {
 		r.result.After = bookmark
 	}
-	return nil
+	return verdict
 }
 
-// compare holds the database against the backup. All of it is in by then: that it
-// cannot be looked at is told, and no reason to take it back.
+// errUnproven says that a database holds all that was imported, as D1 tells it, and
+// that nobody looked: no reason to take it back, nor to call it good.
+var errUnproven = errors.New("it is restored, but could not be compared with the backup")
+
+// compare holds the database against the backup.
 func (r *restoreRun) compare(ctx context.Context) error {
 	live, err := r.e.liveContent(ctx, r.result.Target.ID)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("the restored database could not be compared with the backup: %w", err))
-		return nil
+		kind := fault.Proof
+		if d1.ClassOf(err) == d1.ClassUnauthorized {
+			kind = fault.Unauthorized
+		}
+		return fault.Wrap(kind, "compare it later, or take it back: patina undo "+r.result.Job.ID, fmt.Errorf("%w: %w", errUnproven, err))
 	}
 	r.result.Compared = len(live.uncounted) == 0
 	r.result.Warnings = append(r.result.Warnings, live.uncounted...)

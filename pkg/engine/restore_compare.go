@@ -84,9 +84,9 @@ func (e *Engine) liveSchema(ctx context.Context, id string) ([]plan.Object, erro
 	return objects, nil
 }
 
-// liveContent reads what a database holds, and counts its rows. That some cannot be
-// counted, because D1 takes too long or the table is broken, is no error: who
-// replaces the database must not be kept from it by that.
+// liveContent reads what a database holds, and counts its rows. That D1 answers, and
+// cannot count some of them in the time that it has or because they are broken, is
+// no error: who replaces the database must not be kept from it by that.
 func (e *Engine) liveContent(ctx context.Context, id string) (content, error) {
 	objects, err := e.liveSchema(ctx, id)
 	if err != nil {
@@ -110,6 +110,9 @@ func (e *Engine) countGroup(ctx context.Context, id string, c *content, names []
 		}
 		return nil
 	}
+	if ctx.Err() != nil || !d1.IsOfQuery(err) {
+		return err
+	}
 	for _, name := range names {
 		rows, err := e.countOne(ctx, id, c, name)
 		if err != nil {
@@ -120,8 +123,7 @@ func (e *Engine) countGroup(ctx context.Context, id string, c *content, names []
 	return nil
 }
 
-// countOne counts a table, if it can be counted. The error is of a context that
-// ended, or of a token that may not look.
+// countOne counts a table, if D1 can.
 func (e *Engine) countOne(ctx context.Context, id string, c *content, name string) (int64, error) {
 	if len(c.uncounted) == maxUncounted {
 		return backup.RowsUnknown, nil
@@ -130,9 +132,7 @@ func (e *Engine) countOne(ctx context.Context, id string, c *content, name strin
 	switch {
 	case err == nil:
 		return counts[0], nil
-	case ctx.Err() != nil:
-		return 0, context.Cause(ctx)
-	case d1.ClassOf(err) == d1.ClassUnauthorized:
+	case ctx.Err() != nil || !d1.IsOfQuery(err):
 		return 0, err
 	}
 	c.uncounted = append(c.uncounted, fmt.Errorf("the rows of %s could not be counted: %w", name, err))

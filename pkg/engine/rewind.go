@@ -96,7 +96,7 @@ func (r *rewindRun) run(ctx context.Context) error {
 		return fault.Wrap(fault.Refused, "--no-safety-backup goes on without a look and a backup",
 			fmt.Errorf("look at what %s holds; it was not touched: %w", r.result.Database.Name, err))
 	}
-	r.result.Tables = live.tables
+	r.result.Tables, r.result.Warnings = live.tables, append(r.result.Warnings, live.uncounted...)
 	if r.req.DryRun {
 		return nil
 	}
