@@ -384,6 +384,9 @@ func holdChange(t *testing.T, change change, c cell, times int, want ending) {
 			t.Errorf("the call was made %d times", seen)
 		}
 	}
+	if seen > 350 { // a refusal each 2 s for 5 minutes, for two calls at most
+		t.Errorf("the call was made %d times", seen)
+	}
 	if is != want {
 		t.Fatalf("it ended %s with %d, want %s; it says\n%s", is, got.status, want, got.stderr)
 	}

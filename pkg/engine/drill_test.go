@@ -47,7 +47,7 @@ func TestADrillHoldsItsDatabase(t *testing.T) {
 	restoring(t, nil, nil, func(r *restoreBench) {
 		c, looks, taken := r.openCatalog(), 0, 0
 		e := r.host(func(o *engine.Options) {
-			o.Observer = observer(func(event engine.Event) {
+			o.Observer = observer(func(engine.Event) {
 				for _, name := range r.drillTargets() {
 					looks++
 					if r.taken(c, name) {

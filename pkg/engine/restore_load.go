@@ -291,7 +291,7 @@ func (l *loader) unmark(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if n == tries || !pause(ctx, l.e.opts.Pause(n)) {
+		if n == tries || errors.Is(err, d1.ErrDeadline) || !pause(ctx, l.e.opts.Pause(n)) {
 			return fmt.Errorf("drop the table %s, by which the restore was followed: %w", l.marker, err)
 		}
 	}
