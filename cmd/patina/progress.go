@@ -67,7 +67,7 @@ func (p *progress) Observe(e engine.Event) {
 	defer p.mu.Unlock()
 	switch e.Phase {
 	case engine.PhaseExporting, engine.PhaseDownloading, engine.PhasePublishing, engine.PhaseWaiting,
-		engine.PhasePlanning, engine.PhaseRestoring:
+		engine.PhasePlanning, engine.PhaseRestoring, engine.PhaseComparing:
 		if !slices.Contains(p.running, e.Database) {
 			p.running = append(p.running, e.Database)
 		}
@@ -77,7 +77,7 @@ func (p *progress) Observe(e engine.Event) {
 	}
 	p.detail = ""
 	switch e.Phase {
-	case engine.PhaseWaiting:
+	case engine.PhaseWaiting, engine.PhaseComparing:
 		p.detail = e.Detail
 	case engine.PhaseRestoring:
 		p.detail = ofTotal(e) + e.Detail

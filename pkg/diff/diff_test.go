@@ -1,6 +1,8 @@
 package diff_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -128,5 +130,24 @@ func TestCompareTables(t *testing.T) {
 	}
 	if _, err := diff.Compare(t.Context(), old, new, diff.Options{Tables: []string{"nosuch"}}); err == nil {
 		t.Error("a table that is nowhere was compared")
+	}
+}
+
+// Who waits is told how far it is, and need not wait for the end.
+func TestProgressAndItsEnd(t *testing.T) {
+	t.Parallel()
+	many := []string{"WITH n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i<20000) INSERT INTO t SELECT i, i FROM n"}
+	old, new := made(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)", many), made(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)", many)
+	var told []int64
+	_, err := diff.Compare(t.Context(), old, new, diff.Options{Progress: func(rows int64) { told = append(told, rows) }})
+	if err != nil || len(told) < 2 || told[len(told)-1] > 20000 || told[0] >= told[1] {
+		t.Errorf("told %v: %v", told, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	last := int64(0)
+	_, err = diff.Compare(ctx, old, new, diff.Options{Progress: func(rows int64) { last = rows; cancel() }})
+	if !errors.Is(err, context.Canceled) || last != told[0] {
+		t.Errorf("it went on to row %d: %v", last, err)
 	}
 }

@@ -85,7 +85,11 @@ func (e *Engine) Diff(ctx context.Context, req DiffRequest) (result DiffResult, 
 	}
 	defer func() { err = errors.Join(err, new.close()) }()
 	result.Old, result.New = old.entry, new.entry
-	result.Result, err = diff.Compare(ctx, old.db, new.db, diff.Options{Tables: req.Tables, Examples: req.Examples})
+	result.Result, err = diff.Compare(ctx, old.db, new.db, diff.Options{Tables: req.Tables, Examples: req.Examples, Progress: func(rows int64) {
+		e.opts.Observer.Observe(Event{
+			Database: req.Database, Phase: PhaseComparing, Total: -1, Detail: fmt.Sprintf("%d rows compared", rows),
+		})
+	}})
 	if ctx.Err() != nil {
 		return result, context.Cause(ctx)
 	}

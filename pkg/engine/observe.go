@@ -10,8 +10,9 @@ type Observer interface {
 type Phase string
 
 // The phases, in the order in which they are reached; a restore goes from
-// PhaseDownloading to PhasePlanning and PhaseRestoring. PhaseFailed may follow any
-// of them, and PhaseWaiting may follow PhaseFailed.
+// PhaseDownloading to PhasePlanning and PhaseRestoring, and a comparison on to
+// PhaseComparing. PhaseFailed may follow any of them, and PhaseWaiting may follow
+// PhaseFailed.
 const (
 	PhasePlanned     Phase = "planned"
 	PhaseWaiting     Phase = "waiting"
@@ -20,6 +21,7 @@ const (
 	PhasePublishing  Phase = "publishing"
 	PhasePlanning    Phase = "planning"
 	PhaseRestoring   Phase = "restoring"
+	PhaseComparing   Phase = "comparing"
 	PhaseDone        Phase = "done"
 	PhaseSkipped     Phase = "skipped"
 	PhaseFailed      Phase = "failed"
