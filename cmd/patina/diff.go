@@ -61,7 +61,7 @@ func (a *app) completeSides(cmd *cobra.Command, args []string, typed string) ([]
 	case len(args) < 2 && strings.HasPrefix(typed, "sqlite:"):
 		return nil, cobra.ShellCompDirectiveDefault
 	case len(args) < 2:
-		return []string{"latest", "live", "sqlite:"}, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		return append(a.dates(cmd), "live", "sqlite:"), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveKeepOrder
 	case len(args) == 2:
 		return a.completeDatabases(cmd, nil, typed)
 	}

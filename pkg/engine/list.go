@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -195,4 +196,29 @@ func (e *Engine) DatabaseNames(ctx context.Context, names []string) []string {
 		}
 	}
 	return names
+}
+
+// Days are the days that have a backup, or lie in a week that has an archive, the
+// newest first, as far as ctx lets it look. It reads keys only, and is for TAB.
+func (e *Engine) Days(ctx context.Context) []time.Time {
+	days := map[time.Time]bool{}
+	for info, err := range e.opts.Store.List(ctx, backup.DailyPrefix) {
+		if err != nil {
+			break
+		}
+		if name, _, err := backup.ParseName(info.Key); err == nil {
+			days[name.Day] = true
+		}
+	}
+	for info, err := range e.opts.Store.List(ctx, backup.WeeklyPrefix) {
+		if err != nil {
+			break
+		}
+		if name, _, err := backup.ParseArchiveName(info.Key); err == nil {
+			for i := range 7 {
+				days[name.Week.Monday().AddDate(0, 0, i)] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(days), func(a, b time.Time) int { return b.Compare(a) })
 }
