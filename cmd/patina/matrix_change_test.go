@@ -54,15 +54,27 @@ const (
 func changes() []change {
 	load := []string{callInit, callUpload, callIngest, callImportPoll, callLook, callSchemaAfter, callCountAfter, callTravel, callDrop, callAfter, callEnd}
 	return []change{
-		{changeNew, "new", []string{"restore", "2024-12-08", "alpha", "--to", "d1:new", "--job"},
-			slices.Concat([]string{callList, callMake, callGet, callBookmark, callBegin}, load)},
-		{changeReplace, "alpha", []string{"restore", "2024-12-08", "alpha", "--to", "d1:alpha", "--replace", "--yes", "--job"},
-			slices.Concat([]string{callList, callSchema, callCount, callBookmark, callBegin}, load)},
-		{changeRewind, "alpha", []string{"rewind", "alpha", "--yes", "--bookmark"},
-			[]string{callList, callSchema, callCount, callBookmark, callBegin, callTravel, callAfter, callEnd}},
+		{
+			changeNew, "new",
+			[]string{"restore", "2024-12-08", "alpha", "--to", "d1:new", "--job"},
+			slices.Concat([]string{callList, callMake, callGet, callBookmark, callBegin}, load),
+		},
+		{
+			changeReplace, "alpha",
+			[]string{"restore", "2024-12-08", "alpha", "--to", "d1:alpha", "--replace", "--yes", "--job"},
+			slices.Concat([]string{callList, callSchema, callCount, callBookmark, callBegin}, load),
+		},
+		{
+			changeRewind, "alpha",
+			[]string{"rewind", "alpha", "--yes", "--bookmark"},
+			[]string{callList, callSchema, callCount, callBookmark, callBegin, callTravel, callAfter, callEnd},
+		},
 		{changeUndo, "alpha", []string{"undo", "--yes"}, []string{callGet}},
-		{changeDrill, "", []string{"verify", "latest", "alpha", "--drill"},
-			[]string{callMake, callGet, callBegin, callIngest, callCountAfter, callDelete, callEnd, callProof}},
+		{
+			changeDrill, "",
+			[]string{"verify", "latest", "alpha", "--drill"},
+			[]string{callMake, callGet, callBegin, callIngest, callCountAfter, callDelete, callEnd, callProof},
+		},
 	}
 }
 

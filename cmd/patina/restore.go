@@ -440,6 +440,10 @@ type d1JSON struct {
 	// Replaced is what it held before.
 	Replaced     []backup.Table  `json:"replaced"`
 	SafetyBackup manifest.Safety `json:"safetyBackup,omitzero"`
+	// Reindexed are full-text indexes over chosen tables, filled anew, and Stale
+	// those that could not be.
+	Reindexed []string `json:"reindexed,omitempty"`
+	Stale     []string `json:"stale,omitempty"`
 	// PreviousBookmark is the way back.
 	PreviousBookmark   string  `json:"previousBookmark,omitempty"`
 	Bookmark           string  `json:"bookmark,omitempty"`
@@ -493,7 +497,8 @@ func d1Document(d engine.RestoreResult) *d1JSON {
 		Replaced: append([]backup.Table{}, d.Replaced.Tables...), SafetyBackup: d.Replaced.SafetyBackup,
 		PreviousBookmark: d.Bookmark, Bookmark: d.After, Imports: d.Pieces, UnavailableSeconds: d.Unavailable.Seconds(),
 		ExpectedSeconds: d.Replaced.Outlook.About.Seconds(),
-		Compared:        d.Compared, Differences: append([]string{}, d.Differences...),
+		Reindexed:       d.Reindexed, Stale: d.Stale,
+		Compared: d.Compared, Differences: append([]string{}, d.Differences...),
 		StartedAt: d.StartedAt, EndedAt: d.EndedAt, Warnings: oneLines(d.Warnings),
 	}
 }

@@ -103,6 +103,9 @@ type RestoreResult struct {
 	Differences  []string
 	Fingerprints int
 	Changes      []plan.Change
+	// Reindexed are full-text indexes of the database over chosen tables, which
+	// were filled anew, and Stale those that could not be.
+	Reindexed, Stale []string
 	// Warnings are what went wrong without costing the restore.
 	Warnings   []error
 	CatalogErr error

@@ -103,3 +103,51 @@ func noBegins(s store.Store) store.Store {
 		return store.Receipt{}, errors.New("full"), refused
 	}}
 }
+
+// So are chosen tables, and they alone.
+func TestChosenTablesInPiecesGoAside(t *testing.T) {
+	t.Parallel()
+	restoring(t, nil, func(o *engine.Options) { o.PieceStatements = 3 }, func(r *restoreBench) {
+		if err := r.source.Only([]string{"p"}); err != nil {
+			r.t.Fatal(err)
+		}
+		result, err := r.e.Restore(r.t.Context(), engine.RestoreRequest{Source: r.source, Target: "old", Replace: true})
+		if err != nil || result.Aside.Name != "old" || result.State != engine.StateRestored {
+			r.t.Fatalf("%s into %s, aside of %q: %v", result.State, result.Target.Name, result.Aside.Name, err)
+		}
+		if got := r.content("old"); got != r.old {
+			r.t.Errorf("what was to be replaced holds\n%.500s", got)
+		}
+		got := r.content(result.Target.Name)
+		if strings.Count(got, `INTO "p"`) != 80 || strings.Contains(got, `"c"`) {
+			r.t.Errorf("the new database holds\n%.500s", got)
+		}
+	})
+}
+
+// With leave to hold a part meanwhile they take the place of those that are there,
+// and what fails half-way goes back as a whole.
+func TestChosenTablesInPieces(t *testing.T) {
+	t.Parallel()
+	for name, fails := range map[string]bool{"done": false, "failed half-way": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			restoring(t, nil, func(o *engine.Options) { o.PieceStatements = 3 }, func(r *restoreBench) {
+				if err := r.source.Only([]string{"p"}); err != nil {
+					r.t.Fatal(err)
+				}
+				if fails {
+					r.d1.AddFault(sandbox.Fault{Call: "import", After: 5, Times: 1000, Kind: sandbox.FaultStatus, Status: 400, Code: 7400, Message: "no"})
+				}
+				result, err := r.e.Restore(r.t.Context(), engine.RestoreRequest{Source: r.source, Target: "old", Replace: true, AllowPartial: true})
+				got := r.content("old")
+				switch {
+				case fails && (result.State != engine.StateReturned || got != r.old || result.Pieces == 0):
+					r.t.Errorf("%s after %d pieces (%v):\n%.500s", result.State, result.Pieces, err, got)
+				case !fails && (err != nil || strings.Count(got, `INTO "p"`) != 80 || !strings.Contains(got, "extra")):
+					r.t.Errorf("%s after %d pieces (%v):\n%.500s", result.State, result.Pieces, err, got)
+				}
+			})
+		})
+	}
+}

@@ -56,6 +56,7 @@ func (r *restoreRun) exchange() error {
 			fmt.Errorf("these tables cannot be restored into %s, which was not touched: %w", r.req.Target, err))
 	}
 	r.before = before
+	r.result.Reindexed, r.result.Stale = r.req.Source.Plan.Reindexed(), r.req.Source.Plan.Stale()
 	return nil
 }
 
@@ -185,13 +186,19 @@ func (r *restoreRun) explained(failure error) error {
 	if failure == nil || r.tables() == nil {
 		return failure
 	}
-	const hint = "choose those tables, too, or --to d1: a new database"
+	const elsewhere = "--to d1: a new database"
+	const hint = "choose those tables, too, or " + elsewhere
 	text := failure.Error()
 	if _, says, found := strings.Cut(text, plan.GuardSays); found {
 		return fault.New(fault.Refused, hint, "%s", says)
 	}
 	if strings.Contains(text, "FOREIGN KEY constraint failed") {
 		return fault.New(fault.Refused, hint, "rows of other tables point at rows that the backup does not have, or rows of the backup at rows that are not there: %v", failure)
+	}
+	if strings.Contains(text, "UNIQUE constraint failed") {
+		// Rows that others point at are changed one by one, and SQLite looks at
+		// each by itself.
+		return fault.New(fault.Refused, elsewhere+", and take from there what is missing", "rows have exchanged values that must be unique since the backup, and cannot be changed one by one: %v", failure)
 	}
 	return failure
 }

@@ -78,11 +78,12 @@ const bytesCode = "(octet_length(@)*31" +
 
 // Of is the fingerprint of a table with those columns, by the answer to [Query].
 func Of(columns, answer []string) string {
-	hash := sha256.New()
+	var text strings.Builder
 	for i, name := range columns {
-		fmt.Fprintf(hash, "%q %s\n", name, answer[i])
+		fmt.Fprintf(&text, "%q %s\n", name, answer[i])
 	}
-	return version + ":" + hex.EncodeToString(hash.Sum(nil)[:8])
+	sum := sha256.Sum256([]byte(text.String()))
+	return version + ":" + hex.EncodeToString(sum[:8])
 }
 
 // Comparable says whether a fingerprint that was recorded can be held against one

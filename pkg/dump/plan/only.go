@@ -83,25 +83,11 @@ func nearest(all []string, name string) []string {
 // not be filled.
 func (p *Plan) contentChosen(chosen map[string]bool) error {
 	for _, v := range p.virtuals {
-		if content := v.contentName(); v.outside && chosen[fold(v.name)] && !chosen[fold(content)] {
+		if content := v.option("content"); v.outside && chosen[fold(v.name)] && !chosen[fold(content)] {
 			return fmt.Errorf("the full-text index %s has no rows but those of %s, which must be chosen, too: %w", v.name, content, ErrRefused)
 		}
 	}
 	return nil
-}
-
-// contentName is the table or view whose rows a full-text index is over.
-func (v *virtual) contentName() string {
-	for _, argument := range v.arguments {
-		value, found := contentArgument(argument)
-		if !found {
-			continue
-		}
-		for token := range dump.Tokens(value) {
-			return token.Name()
-		}
-	}
-	return ""
 }
 
 // schema is what the plan makes, as sqlite_schema has it.
