@@ -24,8 +24,8 @@ func (s *Source) fingerprints() []backup.Table {
 	return known
 }
 
-// otherRows says of a table that it is not as it was recorded.
-func otherRows(t backup.Table) string {
+// rowsDiffer says of a table that it is not as it was recorded.
+func rowsDiffer(t backup.Table) string {
 	return fmt.Sprintf("the rows of %s have another fingerprint than in the backup", t.Name)
 }
 
@@ -40,7 +40,7 @@ func fingerprintsDiffer(ctx context.Context, db *litedb.DB, s *Source, result *L
 		}
 		result.Fingerprints++
 		if got != t.Fingerprint {
-			problems = append(problems, otherRows(t))
+			problems = append(problems, rowsDiffer(t))
 		}
 	}
 	return problems, nil
@@ -92,7 +92,7 @@ func (e *Engine) compareFingerprints(ctx context.Context, id string, live conten
 			result.unread = append(result.unread, fmt.Errorf("the rows of %s were counted, but their fingerprint could not be taken: %w", t.Name, err))
 			continue
 		case got != t.Fingerprint:
-			result.differences = append(result.differences, otherRows(t))
+			result.differences = append(result.differences, rowsDiffer(t))
 		}
 		result.compared++
 	}

@@ -125,16 +125,21 @@ func TestRestoredRowsAreComparedByFingerprint(t *testing.T) {
 // Others may write as soon as the import is in: that is no reason to take it back.
 func TestWritesOfOthersAreNoDifference(t *testing.T) {
 	t.Parallel()
-	fingerprinted(t, func(r *restoreBench, between *meddler) {
-		between.imported = func() { r.seed("old", "UPDATE c SET p=1 WHERE id=7") }
-		result, err := r.e.Restore(r.t.Context(), engine.RestoreRequest{Source: r.source, Target: "old", Replace: true})
-		if err != nil || result.State != engine.StateRestored {
-			r.t.Fatalf("%s: %v", result.State, err)
-		}
-		if !strings.Contains(errors.Join(result.Warnings...).Error(), "others may have written to it") {
-			r.t.Errorf("the warnings: %v", result.Warnings)
-		}
-	})
+	for _, write := range []string{"UPDATE c SET p=1 WHERE id=7", "INSERT INTO c VALUES(1000,1)", "DELETE FROM c", "CREATE TABLE more(x)"} {
+		t.Run(write, func(t *testing.T) {
+			t.Parallel()
+			fingerprinted(t, func(r *restoreBench, between *meddler) {
+				between.imported = func() { r.seed("old", write) }
+				result, err := r.e.Restore(r.t.Context(), engine.RestoreRequest{Source: r.source, Target: "old", Replace: true})
+				if err != nil || result.State != engine.StateRestored || result.Compared {
+					r.t.Fatalf("%s, compared: %v: %v", result.State, result.Compared, err)
+				}
+				if !strings.Contains(errors.Join(result.Warnings...).Error(), "others may have written to it") {
+					r.t.Errorf("the warnings: %v", result.Warnings)
+				}
+			})
+		})
+	}
 }
 
 // tooLong is D1's answer to a query that takes too long.

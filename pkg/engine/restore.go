@@ -427,38 +427,36 @@ func (r *restoreRun) compare(ctx context.Context) error {
 		}
 		return fault.Wrap(kind, "compare it later, or take it back: patina undo "+r.result.Job.ID, fmt.Errorf("%w: %w", errUnproven, err))
 	}
-	r.result.Compared = len(live.uncounted) == 0
 	r.result.Warnings = append(r.result.Warnings, live.uncounted...)
-	r.result.Differences = r.differences(live)
-	if len(r.result.Differences) == 0 {
-		if err := r.checkRows(ctx, live); err != nil {
+	differences := r.differences(live)
+	if len(differences) == 0 {
+		if differences, err = r.otherRows(ctx, live); err != nil {
 			return err
 		}
 	}
-	if len(r.result.Differences) > 0 {
-		return notAsBackedUp(r.result.Differences)
+	if len(differences) == 0 {
+		r.result.Compared = len(live.uncounted) == 0
+		return nil
 	}
-	return nil
+	// Who waited for the database while it answered nobody writes as soon as it
+	// does. Such a difference is no reason to take all back.
+	if others := r.alone(ctx); others != nil {
+		r.warn(fmt.Sprintf("what was restored could not be compared with the backup, because %v: %s", others, strings.Join(differences, "; ")))
+		return nil
+	}
+	r.result.Compared, r.result.Differences = true, differences
+	return notAsBackedUp(differences)
 }
 
-// checkRows holds the rows themselves against the backup. Where others wrote since,
-// who may have changed them, a difference is no reason to take all back.
-func (r *restoreRun) checkRows(ctx context.Context, live content) error {
+// otherRows holds the rows themselves against the backup.
+func (r *restoreRun) otherRows(ctx context.Context, live content) ([]string, error) {
 	rows, err := r.e.compareFingerprints(ctx, r.result.Target.ID, live, r.req.Source)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.result.Fingerprints = rows.compared
 	r.result.Warnings = append(r.result.Warnings, rows.unread...)
-	if len(rows.differences) == 0 {
-		return nil
-	}
-	if err := r.alone(ctx); err != nil {
-		r.warn(fmt.Sprintf("%s, but %v: patina diff shows what they changed", strings.Join(rows.differences, "; "), err))
-		return nil
-	}
-	r.result.Differences = rows.differences
-	return nil
+	return rows.differences, nil
 }
 
 // conclude says how the run ended, in the bucket and in the catalogue.
