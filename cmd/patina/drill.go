@@ -12,8 +12,8 @@ import (
 
 // runDrill restores backups into databases that are thrown away.
 func runDrill(ctx context.Context, a *app, opts verifyOptions, req engine.VerifyRequest) error {
-	if req.All || req.Sample > 0 {
-		return fault.New(fault.Usage, "patina verify --help", "--drill tries the newest backups, or those named: it goes with neither --all nor --sample")
+	if req.All || req.Sample > 0 || opts.importable {
+		return fault.New(fault.Usage, "patina verify --help", "--drill tries the newest backups, or those named: it goes with none of --all, --sample and --importable")
 	}
 	result, closeErr, err := useEngine(ctx, a, needs{store: true, d1: true, catalog: true, identity: opts.identity}, func(eng *engine.Engine) (engine.DrillResult, error) {
 		return eng.Drill(ctx, req)

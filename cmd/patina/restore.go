@@ -92,7 +92,7 @@ undoes it; with -o markdown as a document for a runbook.`,
 	req := &opts.request
 	flags.BoolVar(&req.Replace, "replace", false, "replace what is there")
 	flags.BoolVar(&req.Create, "create", false, "refuse a D1 database that exists")
-	flags.StringVar(&req.Location, "location", "", "where a new D1 database should be: `PLACE` such as weur (default: that of the original)")
+	flags.StringVar(&req.Location, "location", "", "where a new D1 database should be: `PLACE` wnam, enam, weur, eeur, apac or oc (default: that of the original)")
 	flags.BoolVar(&opts.yes, "yes", false, "do not ask before replacing")
 	flags.BoolVar(&req.NoSafetyBackup, "no-safety-backup", false, "replace without a backup of what is there, with the bookmark alone")
 	flags.BoolVar(&req.AllowPartial, "allow-partial", false, "replace in several imports, between which the database holds a part")

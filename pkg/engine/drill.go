@@ -65,7 +65,7 @@ func (e *Engine) Drill(ctx context.Context, req VerifyRequest) (DrillResult, err
 	}
 	chosen := req.choose(inv.entries)
 	if len(chosen) == 0 {
-		return result, fault.New(fault.Failed, "patina list", "there is no backup to try")
+		return result, fault.New(fault.Failed, "patina list", "there is no backup%s to try", req.of())
 	}
 	if req.DryRun {
 		for _, entry := range chosen {
