@@ -28,6 +28,9 @@ type globalOptions struct {
 // run is the whole program: it returns the exit status.
 func run(ctx context.Context, args []string, h host) int {
 	a := &app{host: h}
+	// cobra keeps what completes flags, and what that refers to, for as long as
+	// the process lives: of a process that runs many commands, all of their output.
+	defer func() { *a = app{} }()
 	root := newRootCmd(a) //nolint:contextcheck // each command gets ctx from ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(h.in)
