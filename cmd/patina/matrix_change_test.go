@@ -130,8 +130,10 @@ func (c change) ends(call, fault string) (once, always ending) {
 		return borne, borne // as below, and a refused token is not tried again
 	case call == callAfter:
 		return retried, borne // a restore can do without
-	case call == callBookmark && c.name != changeNew:
-		return retried, warned // the safety backup is a way back, too
+	case call == callBookmark && c.name == changeNew && refused:
+		return warned, warned // as below, and it is read once
+	case call == callBookmark:
+		return retried, warned // the safety backup is a way back, too, and what held nothing needs none
 	case call == callDrop:
 		return retried, warned // to drop it twice does no harm
 	case call == callEnd && fault == faultStall:

@@ -345,8 +345,10 @@ func (a *app) sayD1(r restored) {
 	if d.Created {
 		a.say(fmt.Sprintf("to use it, set in wrangler's configuration: database_name = %q, database_id = %q", d.Target.Name, d.Target.ID))
 	}
-	a.say("to take it back: patina undo " + d.Job.ID)
-	if len(r.tables) > 0 {
+	if d.Bookmark != "" {
+		a.say("to take it back: patina undo " + d.Job.ID)
+	}
+	if d.Bookmark != "" && len(r.tables) > 0 {
 		a.say(undoesAll)
 	}
 	if d.CatalogErr != nil {

@@ -275,15 +275,29 @@ func locationOf(db backup.Database) string {
 	return strings.ToLower(db.Region)
 }
 
-// intoEmpty loads a database in which there is nothing to lose.
+// intoEmpty loads a database from which nothing is taken.
 func (r *restoreRun) intoEmpty(ctx context.Context) error {
-	if err := r.pointBefore(ctx, nil); err != nil {
+	if err := r.pointOfEmpty(ctx); err != nil {
 		return err
 	}
 	if err := r.announce(ctx); err != nil {
 		return err
 	}
 	return r.load(ctx, nil)
+}
+
+// pointOfEmpty is pointBefore for them. One that holds nothing at all needs no way
+// back.
+func (r *restoreRun) pointOfEmpty(ctx context.Context) (err error) {
+	if !r.live.empty() {
+		return r.pointBefore(ctx, nil)
+	}
+	r.result.Bookmark, err = r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{})
+	if err != nil && ctx.Err() == nil {
+		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("no bookmark could be had, so that this cannot be undone: %w", err))
+		return nil
+	}
+	return err
 }
 
 // replace loads a database and takes away what it holds. The order is what keeps

@@ -164,3 +164,27 @@ func (d *lostNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return d.next.RoundTrip(r)
 }
+
+// A database that held nothing is restored without a way back, too; where that fails
+// half-way, it is told to delete it.
+func TestARestoreIntoNothingNeedsNoBookmark(t *testing.T) {
+	t.Parallel()
+	for name, fails := range map[string]bool{"done": false, "failed half-way": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			restoring(t, nil, func(o *engine.Options) { o.PieceStatements = 3 }, func(r *restoreBench) {
+				r.d1.AddFault(sandbox.Fault{Call: "bookmark", Times: 1000, Kind: sandbox.FaultStatus, Status: 400, Code: 7400, Message: "no"})
+				if fails {
+					r.d1.AddFault(sandbox.Fault{Call: "import", After: 5, Times: 1000, Kind: sandbox.FaultStatus, Status: 400, Code: 7400, Message: "no"})
+				}
+				result, err := r.restore(engine.RestoreRequest{Target: "new"})
+				if !fails && (err != nil || len(result.Warnings) == 0 || !strings.Contains(result.Warnings[0].Error(), "cannot be undone")) {
+					r.t.Errorf("%s, warnings %v: %v", result.State, result.Warnings, err)
+				}
+				if fails && (result.State != engine.StatePartial || !strings.Contains(strings.Join(fault.Hints(err), " "), "delete the database new")) {
+					r.t.Errorf("%s, hints %q: %v", result.State, fault.Hints(err), err)
+				}
+			})
+		})
+	}
+}

@@ -97,12 +97,21 @@ func (r *restoreRun) undoHint() string {
 
 // restoreSafety is the command that brings the safety backup back.
 func (r *restoreRun) restoreSafety() string {
-	return safetyCommand(r.result.Replaced.SafetyBackup, r.req.Target)
+	return withoutBookmark(r.result.Replaced.SafetyBackup, r.req.Target)
 }
 
 func restoreCommand(entry Entry, target string) string {
 	return fmt.Sprintf("patina restore %s %s --job %s --to d1:%s --replace",
 		entry.Name.Day.Format(time.DateOnly), entry.Brief.Database, entry.Brief.JobID, target)
+}
+
+// withoutBookmark is the way back from a restore that had no bookmark: the safety
+// backup, which it had then, unless the database held nothing.
+func withoutBookmark(safety manifest.Safety, target string) string {
+	if safety.IsZero() {
+		return "delete the database " + target + ", which held nothing before, and restore again"
+	}
+	return safetyCommand(safety, target)
 }
 
 // safetyCommand brings a safety backup back.
@@ -133,7 +142,9 @@ func (r *restoreRun) afterTheDead(ctx context.Context) error {
 	case last < 0:
 		r.warn(said + "what the database holds is untouched by it, or all of its backup")
 		return nil
-	case !dead.Restore.Created || dead.Restore.Bookmark == "":
+	case dead.Restore.Bookmark == "":
+		return fault.New(fault.Refused, withoutBookmark(dead.Restore.SafetyBackup, r.req.Target), "%sthe database holds %d pieces of it", said, last)
+	case !dead.Restore.Created:
 		return fault.New(fault.Refused, "patina undo "+dead.Job.ID, "%sthe database holds %d pieces of it", said, last)
 	}
 	if _, err := r.e.opts.D1.TimeTravel(ctx, r.result.Target.ID, dead.Restore.Bookmark); err != nil {

@@ -176,7 +176,7 @@ func (r *rewindRun) aimBeforeJob(ctx context.Context) error {
 	r.result.Undone = &begin
 	r.result.Database, r.result.To, r.result.Since = begin.Restore.Target, begin.Restore.Bookmark, begin.Run.StartedAt
 	if r.result.To == "" {
-		return fault.New(fault.Refused, safetyCommand(begin.Restore.SafetyBackup, begin.Restore.Target.Name),
+		return fault.New(fault.Refused, withoutBookmark(begin.Restore.SafetyBackup, begin.Restore.Target.Name),
 			"%s has no bookmark on record", r.req.Job)
 	}
 	db, err := r.e.opts.D1.Get(ctx, begin.Restore.Target.ID)
