@@ -3,11 +3,13 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/d1"
@@ -214,4 +216,71 @@ func (c content) missingObjects(p *plan.Plan) []string {
 		}
 	}
 	return missing
+}
+
+// check holds the database against the backup, and clears away what the load was
+// followed by.
+func (r *restoreRun) check(ctx context.Context) error {
+	r.result.After = r.loader.last
+	verdict := r.compare(ctx)
+	if verdict != nil && !errors.Is(verdict, errUnproven) {
+		return verdict
+	}
+	r.result.State = StateRestored
+	if err := r.loader.unmark(ctx); err != nil {
+		r.result.Warnings = append(r.result.Warnings, err)
+	}
+	if bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{}); err == nil {
+		r.result.After = bookmark
+	}
+	return verdict
+}
+
+// errUnproven says that a database holds all that was imported, as D1 tells it, and
+// that nobody looked: no reason to take it back, nor to call it good.
+var errUnproven = errors.New("it is restored, but could not be compared with the backup")
+
+// compare holds the database against the backup.
+func (r *restoreRun) compare(ctx context.Context) error {
+	live, err := r.e.liveContent(ctx, r.result.Target.ID)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		kind := fault.Proof
+		if d1.ClassOf(err) == d1.ClassUnauthorized {
+			kind = fault.Unauthorized
+		}
+		return fault.Wrap(kind, "compare it later, or take it back: patina undo "+r.result.Job.ID, fmt.Errorf("%w: %w", errUnproven, err))
+	}
+	r.result.Warnings = append(r.result.Warnings, live.uncounted...)
+	differences := r.differences(live)
+	if len(differences) == 0 {
+		if differences, err = r.otherRows(ctx, live); err != nil {
+			return err
+		}
+	}
+	if len(differences) == 0 {
+		r.result.Compared = len(live.uncounted) == 0
+		return nil
+	}
+	// Who waited for the database while it answered nobody writes as soon as it
+	// does. Such a difference is no reason to take all back.
+	if others := r.alone(ctx); others != nil {
+		r.warn(fmt.Sprintf("what was restored could not be compared with the backup, because %v: %s", others, strings.Join(differences, "; ")))
+		return nil
+	}
+	r.result.Compared, r.result.Differences = true, differences
+	return notAsBackedUp(differences)
+}
+
+// otherRows holds the rows themselves against the backup.
+func (r *restoreRun) otherRows(ctx context.Context, live content) ([]string, error) {
+	rows, err := r.e.compareFingerprints(ctx, r.result.Target.ID, live, r.req.Source)
+	if err != nil {
+		return nil, err
+	}
+	r.result.Fingerprints = rows.compared
+	r.result.Warnings = append(r.result.Warnings, rows.unread...)
+	return rows.differences, nil
 }
