@@ -9,6 +9,8 @@ FUZZTIME ?= 30s
 # One package starts hundreds of processes: on a busy machine that takes longer
 # than go test's own limit.
 TESTTIME ?= 30m
+# The race detector sleeps a second at the end of each process, unless told not to.
+GORACE ?= atexit_sleep_ms=0
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -43,8 +45,8 @@ test-short: ## Run the tests that need nothing but Go
 .PHONY: race
 race: ## Run the short tests and the concurrency suites under the race detector
 	@.ci/install race
-	CGO_ENABLED=1 go test -race -short -timeout $(TESTTIME) ./...
-	CGO_ENABLED=1 .ci/test go test -race -timeout $(TESTTIME) ./pkg/catalog/pgcatalog
+	GORACE=$(GORACE) CGO_ENABLED=1 go test -race -short -timeout $(TESTTIME) ./...
+	GORACE=$(GORACE) CGO_ENABLED=1 .ci/test go test -race -timeout $(TESTTIME) ./pkg/catalog/pgcatalog
 
 .PHONY: lint
 lint: ## Check the code with golangci-lint, import directions included

@@ -252,7 +252,7 @@ func (i *installation) start(o processOptions, args ...string) *program {
 	}
 	p.Env = []string{
 		processVariable + "=1", hostVariable + "=" + o.host, "PATINA_TEST_NOW=" + o.now,
-		"PATINA_TEST_OUTPUT=" + i.t.TempDir(), "HOME=" + i.dir, "PATH=" + os.Getenv("PATH"), "NO_COLOR=1",
+		"PATINA_TEST_OUTPUT=" + i.t.TempDir(), "HOME=" + i.dir, "PATH=" + os.Getenv("PATH"), "GORACE=" + os.Getenv("GORACE"), "NO_COLOR=1",
 	}
 	if o.at != "" {
 		points, signals := o.at, strconv.Itoa(int(o.signal))
