@@ -46,13 +46,13 @@ type VerifyRequest struct {
 }
 
 // of says whose backups are asked for, in words; nothing where it is all.
-func (r VerifyRequest) of() string {
+func (req VerifyRequest) of() string {
 	text := ""
-	if r.Database != "" {
-		text += " of " + r.Database
+	if req.Database != "" {
+		text += " of " + req.Database
 	}
-	if !r.Date.IsZero() && !r.Date.Latest {
-		text += " for " + r.Date.String()
+	if !req.Date.IsZero() && !req.Date.Latest {
+		text += " for " + req.Date.String()
 	}
 	return text
 }
