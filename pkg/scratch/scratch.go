@@ -114,17 +114,23 @@ func exists(path string) bool {
 }
 
 // hold locks a file or folder and makes sure that it still has its name, in that
-// order: from then on no sweep takes it.
+// order: from then on no sweep takes it. A file system may know no locks; then no
+// sweep can take one there either.
 func hold(path string, file *os.File) (fs.FileInfo, error) {
-	if err := flock.Try(file); err != nil {
+	if err := flock.Try(file); errors.Is(err, flock.ErrTaken) {
 		return nil, err
 	}
+	return named(path, file)
+}
+
+// named is ErrTaken where a file has not the name under which it was opened.
+func named(path string, file *os.File) (fs.FileInfo, error) {
 	held, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
-	named, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(held, named) {
+	there, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(held, there) {
 		return nil, flock.ErrTaken
 	}
 	return held, err
@@ -140,9 +146,9 @@ func sweep(parent, prefix, suffix string, now time.Time) {
 		return
 	}
 	for _, entry := range entries {
-		middle, named := strings.CutPrefix(entry.Name(), prefix)
-		middle, ended := strings.CutSuffix(middle, suffix)
-		if named && ended && isText(middle) {
+		middle, begins := strings.CutPrefix(entry.Name(), prefix)
+		middle, ends := strings.CutSuffix(middle, suffix)
+		if begins && ends && isText(middle) {
 			removeLeftover(filepath.Join(parent, entry.Name()), suffix == "", now)
 		}
 	}
@@ -163,7 +169,10 @@ func removeLeftover(path string, folder bool, now time.Time) {
 		return
 	}
 	defer file.Close() //nolint:errcheck // it was only read
-	if _, err := hold(path, file); err != nil {
+	if flock.Try(file) != nil {
+		return
+	}
+	if _, err := named(path, file); err != nil {
 		return
 	}
 	_ = os.RemoveAll(path)
