@@ -23,7 +23,8 @@ type progress struct {
 	bytes   map[string]int64
 	running []string
 	done    int
-	// detail is what the latest wait is for, or how far a restore is; may be empty.
+	// detail is what the latest wait is for, or how far a restore or a comparison is;
+	// may be empty.
 	detail string
 }
 
@@ -60,7 +61,7 @@ func (p *progress) Observe(e engine.Event) {
 	defer p.mu.Unlock()
 	switch e.Phase {
 	case engine.PhaseExporting, engine.PhaseDownloading, engine.PhasePublishing, engine.PhaseWaiting,
-		engine.PhasePlanning, engine.PhaseRestoring:
+		engine.PhasePlanning, engine.PhaseRestoring, engine.PhaseComparing:
 		if !slices.Contains(p.running, e.Database) {
 			p.running = append(p.running, e.Database)
 		}
@@ -69,8 +70,8 @@ func (p *progress) Observe(e engine.Event) {
 		p.done++
 	}
 	p.detail = ""
-	if e.Phase == engine.PhaseWaiting || e.Phase == engine.PhaseRestoring {
-		p.detail = e.Detail
+	if e.Phase == engine.PhaseWaiting || e.Phase == engine.PhaseRestoring || e.Phase == engine.PhaseComparing {
+		p.detail = visible(e.Detail)
 	}
 	p.bytes[e.Database] = max(p.bytes[e.Database], e.Bytes)
 	p.draw()

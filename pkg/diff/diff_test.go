@@ -1,7 +1,11 @@
 package diff_test
 
 import (
+	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,6 +28,32 @@ func load(t *testing.T, text string) *litedb.DB {
 	}
 	t.Cleanup(func() { _ = db.Discard() })
 	return db
+}
+
+// fileOf makes a database by SQL that need be no dump, and opens it as often as
+// asked.
+func fileOf(t *testing.T, text string) func() *litedb.DB {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "side.db")
+	made, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := made.ExecContext(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	if err := made.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return func() *litedb.DB {
+		t.Helper()
+		db, err := litedb.Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return db
+	}
 }
 
 // told is a result in short lines.
@@ -128,5 +158,33 @@ func TestCompareTables(t *testing.T) {
 	}
 	if _, err := diff.Compare(t.Context(), old, new, diff.Options{Tables: []string{"nosuch"}}); err == nil {
 		t.Error("a table that is nowhere was compared")
+	}
+}
+
+// It is told when a table begins, and then now and again; and once the context has
+// ended, no more.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	const rows = ";INSERT INTO b WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i<5000) SELECT i FROM n;"
+	db := fileOf(t, "CREATE TABLE a(x);INSERT INTO a VALUES(1),(2);CREATE TABLE b(x)"+rows)
+	var got []string
+	note := func(table string, rows int64) { got = append(got, fmt.Sprint(table, " ", rows)) }
+	if _, err := diff.Compare(t.Context(), db(), db(), diff.Options{Progress: note}); err != nil {
+		t.Fatal(err)
+	}
+	if difference := cmp.Diff([]string{"a 0", "b 4", "b 4096", "b 8192"}, got); difference != "" {
+		t.Errorf("(-want +got)\n%s", difference)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	got = nil
+	_, err := diff.Compare(ctx, db(), db(), diff.Options{Progress: func(table string, rows int64) {
+		note(table, rows)
+		if rows > 4000 {
+			cancel(why)
+		}
+	}})
+	if difference := cmp.Diff([]string{"a 0", "b 4", "b 4096"}, got); difference != "" || !errors.Is(err, why) {
+		t.Errorf("%v (-want +got)\n%s", err, difference)
 	}
 }

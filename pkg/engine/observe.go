@@ -6,12 +6,13 @@ type Observer interface {
 	Observe(Event)
 }
 
-// Phase is how far the backup or the restore of one database is.
+// Phase is how far the backup, the restore or the comparison of one database is.
 type Phase string
 
 // The phases, in the order in which they are reached; a restore goes from
-// PhaseDownloading to PhasePlanning and PhaseRestoring. PhaseFailed may follow any
-// of them, and PhaseWaiting may follow PhaseFailed.
+// PhaseDownloading to PhasePlanning and PhaseRestoring, and a comparison so with each
+// of its sides, and then to PhaseComparing. PhaseFailed may follow any of them, and
+// PhaseWaiting may follow PhaseFailed.
 const (
 	PhasePlanned     Phase = "planned"
 	PhaseWaiting     Phase = "waiting"
@@ -20,6 +21,7 @@ const (
 	PhasePublishing  Phase = "publishing"
 	PhasePlanning    Phase = "planning"
 	PhaseRestoring   Phase = "restoring"
+	PhaseComparing   Phase = "comparing"
 	PhaseDone        Phase = "done"
 	PhaseSkipped     Phase = "skipped"
 	PhaseFailed      Phase = "failed"
@@ -34,8 +36,8 @@ type Event struct {
 	// Bytes is how much of the dump was read in this try; Total is how much
 	// was promised, -1 where nothing was.
 	Bytes, Total int64
-	// Detail is a word on what is waited for, how far a restore is, or why it
-	// failed.
+	// Detail is a word on what is waited for, how far a restore or a comparison is,
+	// or why it failed. It may hold names out of a dump.
 	Detail string
 }
 
