@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/pflag"
@@ -359,6 +360,20 @@ func (a *app) knownDatabases(ctx context.Context) []string {
 	}
 	defer func() { _ = done() }()
 	return eng.DatabaseNames(ctx, names)
+}
+
+// knownDays are the days that have a backup in the bucket, for completion.
+func (a *app) knownDays(ctx context.Context) []string {
+	eng, done, err := a.engine(ctx, needs{})
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = done() }()
+	var days []string
+	for _, day := range eng.Days(ctx) {
+		days = append(days, day.Format(time.DateOnly))
+	}
+	return days
 }
 
 // configuredNames are the databases of the configuration that are named, not

@@ -50,12 +50,20 @@ func (a *app) completeDatabases(cmd *cobra.Command, _ []string, _ string) ([]str
 	return a.knownDatabases(ctx), cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeDateThenDatabase offers "latest" for the first argument, and
-// databases for the second.
+// completeDates offers "latest", and the days that have a backup, under the same
+// rules as completeDatabases; the newest come first.
+func (a *app) completeDates(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	return append([]string{"latest"}, a.knownDays(ctx)...), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// completeDateThenDatabase offers dates for the first argument, and databases for
+// the second.
 func (a *app) completeDateThenDatabase(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	switch len(args) {
 	case 0:
-		return []string{"latest"}, cobra.ShellCompDirectiveNoFileComp
+		return a.completeDates(cmd)
 	case 1:
 		return a.completeDatabases(cmd, nil, typed)
 	}

@@ -61,7 +61,11 @@ func (a *app) completeSides(cmd *cobra.Command, args []string, typed string) ([]
 	case len(args) < 2 && strings.HasPrefix(typed, "sqlite:"):
 		return nil, cobra.ShellCompDirectiveDefault
 	case len(args) < 2:
-		return []string{"latest", "live", "sqlite:"}, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		dates, directive := a.completeDates(cmd)
+		if strings.HasPrefix("sqlite:", typed) {
+			directive |= cobra.ShellCompDirectiveNoSpace // the file comes next
+		}
+		return append(dates, "live", "sqlite:"), directive
 	case len(args) == 2:
 		return a.completeDatabases(cmd, nil, typed)
 	}

@@ -187,3 +187,21 @@ func (e *Engine) DatabaseNames(ctx context.Context, names []string) []string {
 	}
 	return names
 }
+
+// Days are those that have a daily backup in the bucket, the newest first, as far as
+// ctx lets it look. It reads keys only, which do not tell the days of an archive, and
+// is for TAB.
+func (e *Engine) Days(ctx context.Context) []time.Time {
+	var days []time.Time
+	for info, err := range e.opts.Store.List(ctx, backup.DailyPrefix) {
+		if err != nil {
+			break
+		}
+		name, _, err := backup.ParseName(info.Key)
+		if err == nil && !slices.ContainsFunc(days, name.Day.Equal) {
+			days = append(days, name.Day)
+		}
+	}
+	slices.SortFunc(days, func(a, b time.Time) int { return b.Compare(a) })
+	return days
+}
