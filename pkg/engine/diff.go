@@ -113,7 +113,8 @@ func (e *Engine) observeDiff(req DiffRequest, old, new openedSide) diff.Progress
 func rowsOf(tables []backup.Table, names []string) int64 {
 	var rows int64
 	for _, t := range tables {
-		if len(names) == 0 || slices.Contains(names, t.Name) {
+		named := func(name string) bool { return dump.SameName(name, t.Name) }
+		if len(names) == 0 || slices.ContainsFunc(names, named) {
 			rows += t.Rows
 		}
 	}
