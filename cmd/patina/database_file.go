@@ -5,22 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/scratch"
 )
 
 // restoreSQLite builds a database in a folder of its own beside the file, and
 // gives it its name when it is found to be right: whatever happens, there is the
 // old file, or none, or the new one. A dry run builds it too, and throws it away.
 func restoreSQLite(ctx context.Context, eng *engine.Engine, opts restoreOptions, target restoreTarget, source *engine.Source) (result engine.LoadResult, err error) {
-	folder, err := os.MkdirTemp(target.folder(), ".patina-*")
+	folder, err := scratch.New(target.folder())
 	if err != nil {
-		return result, fmt.Errorf("create a temporary folder: %w", err)
+		return result, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	built := filepath.Join(folder, "new.db")
+	defer func() { err = errors.Join(err, folder.Remove()) }()
+	built := folder.Database()
 	if result, err = eng.LoadSQLite(ctx, source, built); err != nil || opts.request.DryRun {
 		return result, err
 	}

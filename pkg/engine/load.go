@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/fault"
 	"github.com/AutumnsGrove/patina/pkg/litedb"
+	"github.com/AutumnsGrove/patina/pkg/scratch"
 )
 
 // LoadResult is what was loaded into SQLite.
@@ -173,9 +172,9 @@ func (e *Engine) scratch(bytes int64) (path string, free func() error, err error
 	if bytes <= loadInMemory {
 		return litedb.InMemory, func() error { return nil }, nil
 	}
-	folder, err := os.MkdirTemp("", ".patina-*")
+	folder, err := scratch.New("")
 	if err != nil {
-		return "", nil, fmt.Errorf("create a temporary folder: %w", err)
+		return "", nil, err
 	}
-	return filepath.Join(folder, "proof.db"), func() error { return os.RemoveAll(folder) }, nil
+	return folder.Database(), folder.Remove, nil
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/AutumnsGrove/patina/pkg/flock"
 )
 
 const (
@@ -48,21 +50,20 @@ func (s *Store) newTemp() (*temp, error) {
 			return &temp{name: name, file: file, bornAt: fi.ModTime()}, nil
 		}
 		_ = file.Close() // nothing was written
-		if !errors.Is(err, errTaken) {
+		if !errors.Is(err, flock.ErrTaken) {
 			_ = s.root.Remove(name)
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("no temporary file in %d tries: %w", maxLotteries, errTaken)
+	return nil, fmt.Errorf("no temporary file in %d tries: %w", maxLotteries, flock.ErrTaken)
 }
 
-// errTaken says that a file is held, or was removed, by another process.
-var errTaken = errors.New("temporary file is another process's")
-
 // hold locks a file and makes sure that it still has its name, in that order:
-// from then on nobody else removes it.
+// from then on nobody else removes it. It returns flock.ErrTaken for a file that is
+// held, or was removed, by another process.
 func (s *Store) hold(name string, file *os.File) (fs.FileInfo, error) {
-	if err := tryLock(file); err != nil {
+	// Where there are no locks, leftovers are told by their age alone.
+	if err := flock.Try(file); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return nil, err
 	}
 	fi, err := file.Stat()
@@ -71,7 +72,7 @@ func (s *Store) hold(name string, file *os.File) (fs.FileInfo, error) {
 	}
 	there, err := s.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(fi, there) {
-		return nil, errTaken
+		return nil, flock.ErrTaken
 	}
 	return fi, err
 }

@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
-package dirstore
+package flock
 
 import (
 	"errors"
@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// tryLock takes the lock on a file, which the kernel frees when the process
-// ends however it ends. It returns errTaken when another one holds it.
-func tryLock(file *os.File) error {
+// Try takes the lock on an open file or folder, and does not wait for it. Where
+// there are no locks the error is [errors.ErrUnsupported].
+func Try(file *os.File) error {
 	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return errTaken
+		return ErrTaken
 	}
 	if err != nil {
 		return &os.PathError{Op: "flock", Path: file.Name(), Err: err}
