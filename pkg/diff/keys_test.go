@@ -143,12 +143,14 @@ func TestNames(t *testing.T) {
 			[]string{"changed table users", "users by primaryKey[id] +1 -0 ~0 =1 old[] new[]", "  added [{id 2}] []"},
 		},
 		"a table that is chosen in another case": {
-			`CREATE TABLE Users(id PRIMARY KEY);CREATE TABLE t(a)`, `CREATE TABLE Users(id PRIMARY KEY);INSERT INTO Users VALUES(2);CREATE TABLE t(b)`, []string{"USERS"},
+			`CREATE TABLE Users(id PRIMARY KEY);CREATE TABLE t(a)`, `CREATE TABLE Users(id PRIMARY KEY);INSERT INTO Users VALUES(2);CREATE TABLE t(b)`,
+			[]string{"USERS"},
 			[]string{"Users by primaryKey[id] +1 -0 ~0 =0 old[] new[]", "  added [{id 2}] []"},
 		},
 		// SQLite keeps the name of a trigger's table as it was typed.
 		"what belongs to a table that is chosen": {
-			`CREATE TABLE Users(id)`, `CREATE TABLE Users(id);CREATE TRIGGER r AFTER INSERT ON users BEGIN SELECT 1; END;CREATE INDEX i ON users(id);CREATE TABLE o(x)`, []string{"Users"},
+			`CREATE TABLE Users(id)`, `CREATE TABLE Users(id);CREATE TRIGGER r AFTER INSERT ON users BEGIN SELECT 1; END;CREATE INDEX i ON users(id);CREATE TABLE o(x)`,
+			[]string{"Users"},
 			[]string{"added index i", "added trigger r"},
 		},
 	} {
