@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/pflag"
@@ -204,7 +203,7 @@ func (a *app) openD1(ctx context.Context, cfg *config.Config, log *slog.Logger) 
 	}
 	client, err := d1.New(d1.Options{
 		BaseURL: cfg.Cloudflare.APIBaseURL, AccountID: account, Token: token,
-		UserAgent: a.userAgent(), Now: a.host.now, Log: log,
+		UserAgent: a.userAgent(), Now: a.host.now, Log: log, Deadline: cfg.Backup.Deadline,
 		Transport: a.host.network, DownloadTransport: a.host.network,
 	})
 	if err != nil {
@@ -360,20 +359,6 @@ func (a *app) knownDatabases(ctx context.Context) []string {
 	}
 	defer func() { _ = done() }()
 	return eng.DatabaseNames(ctx, names)
-}
-
-// knownDays are the days that have a backup in the bucket, for completion.
-func (a *app) knownDays(ctx context.Context) []string {
-	eng, done, err := a.engine(ctx, needs{})
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = done() }()
-	var days []string
-	for _, day := range eng.Days(ctx) {
-		days = append(days, day.Format(time.DateOnly))
-	}
-	return days
 }
 
 // configuredNames are the databases of the configuration that are named, not

@@ -50,22 +50,34 @@ func (a *app) completeDatabases(cmd *cobra.Command, _ []string, _ string) ([]str
 	return a.knownDatabases(ctx), cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeDates offers "latest", and the days that have a backup, under the same
-// rules as completeDatabases; the newest come first.
-func (a *app) completeDates(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
-	defer cancel()
-	return append([]string{"latest"}, a.knownDays(ctx)...), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
-}
-
-// completeDateThenDatabase offers dates for the first argument, and databases for
-// the second.
+// completeDateThenDatabase offers what a date may be for the first argument, and
+// databases for the second.
 func (a *app) completeDateThenDatabase(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	switch len(args) {
 	case 0:
-		return a.completeDates(cmd)
+		return a.dates(cmd), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 	case 1:
 		return a.completeDatabases(cmd, nil, typed)
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// maxDates is how many days are offered at most, the newest.
+const maxDates = 60
+
+// dates are what a date may be.
+func (a *app) dates(cmd *cobra.Command) []string {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	dates := []string{"latest"}
+	eng, done, err := a.engine(ctx, needs{store: true})
+	if err != nil {
+		return dates
+	}
+	defer func() { _ = done() }() // nothing was written through it
+	days := eng.Days(ctx)
+	for _, day := range days[:min(len(days), maxDates)] {
+		dates = append(dates, day.Format(time.DateOnly))
+	}
+	return dates
 }

@@ -14,11 +14,14 @@ import (
 // confirmation asks a person to type a database's name before its content is
 // replaced, unless that was said on the command line. What is told goes to
 // stderr in any case.
-func (a *app) confirmation(yes bool, pause func()) func(r engine.Replacement, what string) error {
-	return func(r engine.Replacement, what string) error {
+func (a *app) confirmation(yes bool, pause func()) func(r engine.Replacement, what string, more ...string) error {
+	return func(r engine.Replacement, what string, more ...string) error {
 		pause()
 		if !a.global.quiet || !yes {
 			printReplacement(a.host.err, r, what)
+			for _, line := range more {
+				fmt.Fprintln(a.host.err, line)
+			}
 		}
 		if yes {
 			return nil
@@ -36,6 +39,14 @@ func (a *app) confirmation(yes bool, pause func()) func(r engine.Replacement, wh
 		}
 		return nil
 	}
+}
+
+// outlookText says for how long the database will answer nobody.
+func outlookText(o engine.Outlook) string {
+	if o.About == 0 {
+		return "for how long it will answer nobody is not known: nothing of this size was restored yet (patina verify --drill measures it)"
+	}
+	return fmt.Sprintf("it will answer nobody for about %s, going by %s", o.About, o.By)
 }
 
 // tablesShown is how many tables are told one by one.

@@ -15,12 +15,12 @@ import (
 // gives it its name when it is found to be right: whatever happens, there is the
 // old file, or none, or the new one. A dry run builds it too, and throws it away.
 func restoreSQLite(ctx context.Context, eng *engine.Engine, opts restoreOptions, target restoreTarget, source *engine.Source) (result engine.LoadResult, err error) {
-	folder, err := scratch.New(target.folder())
+	folder, err := scratch.NewFolder(target.folder())
 	if err != nil {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, folder.Remove()) }()
-	built := folder.Database()
+	built := folder.Path("new.db")
 	if result, err = eng.LoadSQLite(ctx, source, built); err != nil || opts.request.DryRun {
 		return result, err
 	}

@@ -26,8 +26,9 @@ func newDemoCmd(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Run the main job on this machine: no account, no Postgres, no bucket",
 		Long: `Make six databases in an emulator of D1, back them up into a folder, list them,
-show the state, and download one and compare it. Every command is printed before
-it runs, so that you learn it. Nothing outside a temporary folder is touched.`,
+show the state, bring one back into a new database, and download and compare it.
+Every command is printed before it runs, so that you learn it. Nothing outside a
+temporary folder is touched.`,
 		Example: `  patina demo
   patina demo --keep   leave the folder, to look into`,
 		GroupID: groupTry,
@@ -85,6 +86,8 @@ func (d *demo) run(ctx context.Context) error {
 		{"backup"},
 		{"list"},
 		{"status"},
+		{"restore", "latest", "groveauth", "--to", "d1:groveauth-restored"},
+		{"diff", "latest", "live", "groveauth"},
 		{"download", "latest", "groveauth", "--file", restored},
 	} {
 		if err := d.command(ctx, config, args); err != nil {

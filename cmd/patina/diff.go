@@ -61,11 +61,7 @@ func (a *app) completeSides(cmd *cobra.Command, args []string, typed string) ([]
 	case len(args) < 2 && strings.HasPrefix(typed, "sqlite:"):
 		return nil, cobra.ShellCompDirectiveDefault
 	case len(args) < 2:
-		dates, directive := a.completeDates(cmd)
-		if strings.HasPrefix("sqlite:", typed) {
-			directive |= cobra.ShellCompDirectiveNoSpace // the file comes next
-		}
-		return append(dates, "live", "sqlite:"), directive
+		return append(a.dates(cmd), "live", "sqlite:"), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveKeepOrder
 	case len(args) == 2:
 		return a.completeDatabases(cmd, nil, typed)
 	}
@@ -123,7 +119,7 @@ func printDiff(w io.Writer, req engine.DiffRequest, r engine.DiffResult) error {
 		printTable(&b, t)
 	}
 	if r.Same() {
-		fmt.Fprintf(&b, "no difference in %d tables with %s rows\n", len(r.Tables), humanize.Comma(matched))
+		fmt.Fprintf(&b, "no difference in %s with %s\n", counted(len(r.Tables), "table"), counted(matched, "row"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

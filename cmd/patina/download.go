@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
+	"github.com/AutumnsGrove/patina/pkg/scratch"
 )
 
 // downloadOptions are the flags of "patina download".
@@ -130,9 +130,9 @@ func freeFile(path string, replace bool, flag string) error {
 // writeFile gives a file its content and its name only when the content is
 // whole: whatever happens, there is the old file, or none, or the new one.
 func writeFile(path string, replace bool, fill func(io.Writer) error) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.part")
+	temp, err := scratch.NewFile(path)
 	if err != nil {
-		return fmt.Errorf("create a temporary file: %w", err)
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -186,6 +186,10 @@ func (a *app) printDownload(choice engine.Choice, target string) error {
 
 // otherOfDay names a backup that was not taken.
 func otherOfDay(other engine.Entry) string {
+	if other.IsSafety() {
+		return fmt.Sprintf("there is a safety backup, taken %s: %s (job %s), %s", other.Manifest().Reason, moment(other.Brief.StartedAt),
+			other.Brief.JobID, state(other, other.Manifest().Fidelity))
+	}
 	return fmt.Sprintf("the day has another: %s (job %s), %s", other.Brief.StartedAt.UTC().Format(time.TimeOnly),
 		other.Brief.JobID, state(other, other.Manifest().Fidelity))
 }

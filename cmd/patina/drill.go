@@ -12,8 +12,8 @@ import (
 
 // runDrill restores backups into databases that are thrown away.
 func runDrill(ctx context.Context, a *app, opts verifyOptions, req engine.VerifyRequest) error {
-	if req.All || req.Sample > 0 {
-		return fault.New(fault.Usage, "patina verify --help", "--drill tries the newest backups, or those named: it goes with neither --all nor --sample")
+	if req.All || req.Sample > 0 || opts.importable {
+		return fault.New(fault.Usage, "patina verify --help", "--drill tries the newest backups, or those named: it goes with none of --all, --sample and --importable")
 	}
 	result, closeErr, err := useEngine(ctx, a, needs{store: true, d1: true, catalog: true, identity: opts.identity}, func(eng *engine.Engine) (engine.DrillResult, error) {
 		return eng.Drill(ctx, req)
@@ -45,8 +45,8 @@ func (a *app) showDrill(r engine.DrillResult, kinds []fault.Kind) error {
 		case d.Err != nil:
 			a.explain(d.Entry.ID()+" was not brought back", d.Err)
 		default:
-			a.say(fmt.Sprintf("%s was brought back in %s: %d statements, %s; tables, rows and objects are those of the backup",
-				d.Entry.ID(), duration(d.Recovery), d.Statements, size(d.Bytes)))
+			a.say(fmt.Sprintf("%s was brought back in %s: %d statements, %s; tables, rows and objects are those of the backup%s",
+				d.Entry.ID(), duration(d.Recovery), d.Statements, size(d.Bytes), compared(d.Fingerprints)))
 		}
 	}
 	a.printWarnings(r.Warnings)
@@ -74,6 +74,7 @@ type drilledJSON struct {
 	RecoverySeconds float64         `json:"recoverySeconds"`
 	Statements      int             `json:"statements"`
 	Bytes           int64           `json:"bytes"`
+	Fingerprints    int             `json:"fingerprints"`
 	Removed         bool            `json:"removed"`
 	Error           string          `json:"error,omitempty"`
 }
@@ -86,7 +87,7 @@ func drillDocument(r engine.DrillResult, kinds []fault.Kind) drillJSON {
 	for _, d := range r.Drills {
 		one := drilledJSON{
 			Backup: entryDocument(d.Entry), JobID: d.Job.ID, Database: d.Database, RecoverySeconds: d.Recovery.Seconds(),
-			Statements: d.Statements, Bytes: d.Bytes, Removed: d.Removed, Passed: d.Err == nil && !r.DryRun,
+			Statements: d.Statements, Bytes: d.Bytes, Fingerprints: d.Fingerprints, Removed: d.Removed, Passed: d.Err == nil && !r.DryRun,
 		}
 		if d.Err != nil {
 			one.Error = oneLine(d.Err)

@@ -243,8 +243,8 @@ func (g guide) review() guideStep {
 		step.Text = append(step.Text, "What it holds is told only to who can open it.")
 		return step
 	}
-	step.Text = append(step.Text, fmt.Sprintf("It has %s, %d tables with %s rows, and %d statements, the longest of %d bytes.",
-		size(m.Plain.Bytes), len(m.Tables), humanize.Comma(m.Rows()), m.Statements, m.LongestStatement))
+	step.Text = append(step.Text, fmt.Sprintf("It has %s, %s with %s, and %d statements, the longest of %d bytes.",
+		size(m.Plain.Bytes), counted(len(m.Tables), "table"), counted(m.Rows(), "row"), m.Statements, m.LongestStatement))
 	for _, f := range m.Findings {
 		step.Text = append(step.Text, findingText(f))
 	}
@@ -296,7 +296,7 @@ func (g guide) inPlace() string {
 // pieces says whether the backup is more than one import takes.
 func (g guide) pieces() bool {
 	m := g.choice.Manifest()
-	return !g.sealed && !engine.OneImport(m.Plain.Bytes, m.Statements)
+	return !g.sealed && !engine.OneImport(m.Plain.Bytes)
 }
 
 func (g guide) replacing(over string) []guideCommand {
@@ -345,7 +345,7 @@ func (g guide) verify() guideStep {
 		into = g.target
 	}
 	tables := g.tables()
-	step.Text = []string{fmt.Sprintf("%d tables, %s rows in all. Patina's restore has compared them; after wrangler's, ask.", len(tables), humanize.Comma(rowsOfAll(tables)))}
+	step.Text = []string{fmt.Sprintf("%s, %s in all. Patina's restore has compared them; after wrangler's, ask.", counted(len(tables), "table"), counted(rowsOfAll(tables), "row"))}
 	if over := g.inPlace(); over != "" && over != into {
 		step.Text = append(step.Text, "Where "+over+" was replaced, put its name in place of "+into+".")
 	}

@@ -52,7 +52,7 @@ func guides() map[string]guide {
 		"another":         of(func(g *guide) { g.target = "omega" }),
 		"archived":        of(func(g *guide) { g.choice.Daily, g.choice.Archived = false, archived }),
 		"old":             of(func(g *guide) { g.now = at.Add(31 * 24 * time.Hour) }),
-		"large":           of(func(g *guide) { alter(g, func(m *manifest.Backup) { m.Statements = 1_000_000 }) }),
+		"large":           of(func(g *guide) { alter(g, func(m *manifest.Backup) { m.Plain.Bytes = 1 << 30 }) }),
 		"no bookmark":     of(func(g *guide) { alter(g, func(m *manifest.Backup) { m.Export.Bookmark = "" }) }),
 		"failed":          of(func(g *guide) { g.choice.Failed = "its stored bytes are damaged" }),
 		"sealed":          of(func(g *guide) { encrypt(g); g.sealed = true }),

@@ -51,6 +51,9 @@ const (
 	faultSlow    = "slow"
 )
 
+// faultLie is beside the matrix: an answer with other numbers in it.
+const faultLie = "lie"
+
 // between stands between the program and the servers of D1 and the store, and
 // does one fault to one call of the database alpha.
 type between struct {
@@ -63,6 +66,17 @@ type between struct {
 	met, seen int
 	// alpha is the id of the database alpha.
 	alpha string
+	// change names the calls of restores, rewinds and drills; nil names those of
+	// backups.
+	change *changeCalls
+	// first is what goes wrong before, so that the call is made at all.
+	first spell
+}
+
+// spell is a fault of a call, until it has ended.
+type spell struct {
+	call, fault string
+	left        int
 }
 
 // order makes a fault happen from now on.
@@ -77,7 +91,7 @@ func (b *between) order(call, fault string, times int) {
 func (b *between) clear() (met, seen int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.call = ""
+	b.call, b.first = "", spell{}
 	return b.met, b.seen
 }
 
@@ -85,6 +99,10 @@ func (b *between) clear() (met, seen int) {
 func (b *between) meet(call string) (string, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if call != "" && call == b.first.call && b.first.left != 0 {
+		b.first.left--
+		return b.first.fault, true
+	}
 	if call == "" || call != b.call {
 		return "", false
 	}
@@ -114,6 +132,9 @@ func (b *between) wrap(name func(*http.Request) string, answers answers) func(ht
 
 // apiCall names the calls of D1's API.
 func (b *between) apiCall(r *http.Request) string {
+	if b.change != nil {
+		return b.change.api(r)
+	}
 	rest, ok := strings.CutPrefix(r.URL.Path, "/client/v4/accounts/"+scriptAccount+"/d1/database")
 	switch {
 	case !ok:
@@ -127,16 +148,25 @@ func (b *between) apiCall(r *http.Request) string {
 	case rest != "/"+b.alpha+"/export":
 		return ""
 	}
-	body, _ := io.ReadAll(r.Body) // what is missing is the server's to refuse
-	r.Body = io.NopCloser(bytes.NewReader(body))
+	body := peek(r)
 	if bytes.Contains(body, []byte("current_bookmark")) {
 		return callPoll
 	}
 	return callStart
 }
 
+// peek reads a request's body and leaves it to be read again.
+func peek(r *http.Request) []byte {
+	body, _ := io.ReadAll(r.Body) // what is missing is the server's to refuse
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body
+}
+
 // fileCall names the download of a dump.
 func (b *between) fileCall(r *http.Request) string {
+	if b.change != nil {
+		return b.change.file(r)
+	}
 	if strings.Contains(r.URL.Path, "/"+b.alpha+"-") {
 		return callDownload
 	}
@@ -147,6 +177,9 @@ func (b *between) fileCall(r *http.Request) string {
 // store may tell a wrong length of a multipart object, it is by what follows
 // the call that completes it: to the program the two are one step.
 func (b *between) storeCall(r *http.Request) string {
+	if b.change != nil {
+		return b.change.store(r)
+	}
 	key := strings.TrimPrefix(r.URL.Path, "/patina-test/")
 	dump, _ := path.Match("daily/*/alpha*.sql", key)
 	manifest, _ := path.Match("daily/*/alpha*.json", key)
@@ -221,6 +254,9 @@ func (a answers) spoil(w http.ResponseWriter, r *http.Request, next http.Handler
 		a.expired(w, call)
 	case faultSlow:
 		slowly(w, r, next)
+	case faultLie:
+		got := recorded(r, next)
+		_, _ = strings.NewReplacer("[[", "[[7", "]]", "7]]").WriteString(w, got.Body.String()) // the client may have gone
 	default:
 		panic("unknown fault " + fault)
 	}
@@ -337,9 +373,9 @@ func apiAnswers() answers {
 			envelope(w, status, 7500, "internal error, ordered by the test")
 		},
 		expired: func(w http.ResponseWriter, call string) {
-			if call == callPoll {
+			if doing, ok := map[string]string{callPoll: "export", callImportPoll: "import"}[call]; ok {
 				w.Header().Set("Content-Type", "application/json")
-				_, _ = io.WriteString(w, `{"success":true,"errors":[],"messages":[],"result":{"success":false,"error":"Not currently exporting anything."}}`)
+				_, _ = fmt.Fprintf(w, `{"success":true,"errors":[],"messages":[],"result":{"success":false,"error":"Not currently %sing anything."}}`, doing)
 				return
 			}
 			envelope(w, http.StatusUnauthorized, 10000, "Authentication error")
@@ -363,7 +399,7 @@ func storeAnswers() answers {
 		},
 		expired: func(w http.ResponseWriter, call string) {
 			switch call {
-			case callDownload:
+			case callDownload, callUpload:
 				document(w, http.StatusForbidden, "ExpiredRequest")
 			case callParts, callComplete:
 				document(w, http.StatusNotFound, "NoSuchUpload")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,8 +68,8 @@ func newWorld(t *testing.T, large bool) *world {
 	w.r2 = r2fake.StartInMemory(t, r2fake.Options{Between: w.between.wrap(w.between.storeCall, storeAnswers())})
 	server.SetFilesURL("http://127.0.0.1")
 	w.hosts = map[string]http.RoundTripper{
-		"localhost": serveInMemory(t, w.between.wrap(w.between.apiCall, apiAnswers())(server.API())),
-		"127.0.0.1": serveInMemory(t, w.between.wrap(w.between.fileCall, storeAnswers())(server.Files())),
+		"localhost": r2fake.ServeInMemory(t, w.between.wrap(w.between.apiCall, apiAnswers())(server.API())),
+		"127.0.0.1": r2fake.ServeInMemory(t, w.between.wrap(w.between.fileCall, storeAnswers())(server.Files())),
 	}
 	w.installation = install(t, fmt.Sprintf(worldConfig, dir, w.r2.Endpoint, scriptAccount, scriptToken))
 	w.network = w
@@ -92,24 +91,6 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		w.do()
 	}
 	return resp, err
-}
-
-// serveInMemory serves a handler over connections in memory.
-func serveInMemory(t *testing.T, h http.Handler) http.RoundTripper {
-	t.Helper()
-	listener := r2fake.NewPipeListener()
-	server := httptest.NewUnstartedServer(h)
-	_ = server.Listener.Close() // the one that NewUnstartedServer opened
-	server.Listener = listener
-	server.Config.ErrorLog = nil
-	server.Start()
-	transport := &http.Transport{DialContext: listener.Dial, DisableCompression: true}
-	t.Cleanup(func() {
-		transport.CloseIdleConnections()
-		server.CloseClientConnections()
-		server.Close()
-	})
-	return transport
 }
 
 // run runs a command to its end, with whatever status.

@@ -23,13 +23,20 @@ type progress struct {
 	bytes   map[string]int64
 	running []string
 	done    int
-	// detail is what the latest wait is for, or how far a restore or a comparison is;
-	// may be empty.
+	// detail is what the latest wait is for, or how far a restore is; may be empty.
 	detail string
+	// now is the time, drawn when the line was drawn last, and drawnAs what it said
+	// but for numbers.
+	now     func() time.Time
+	drawn   time.Time
+	drawnAs string
+	// loading are the databases whose bytes are those of a restore, and no more
+	// those of the dump that was fetched for it.
+	loading map[string]bool
 }
 
 func (a *app) newProgress() *progress {
-	p := &progress{out: a.host.err, bytes: map[string]int64{}}
+	p := &progress{out: a.host.err, bytes: map[string]int64{}, loading: map[string]bool{}, now: a.host.now}
 	if !a.host.errTerminal || a.global.quiet || a.json() {
 		return p
 	}
@@ -42,7 +49,6 @@ func newBar(w io.Writer) *progressbar.ProgressBar {
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionShowTotalBytes(false),
-		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetElapsedTime(true),
 		progressbar.OptionSpinnerType(14),
@@ -70,11 +76,29 @@ func (p *progress) Observe(e engine.Event) {
 		p.done++
 	}
 	p.detail = ""
-	if e.Phase == engine.PhaseWaiting || e.Phase == engine.PhaseRestoring || e.Phase == engine.PhaseComparing {
-		p.detail = visible(e.Detail)
+	switch e.Phase {
+	case engine.PhaseWaiting, engine.PhaseComparing:
+		p.detail = e.Detail
+	case engine.PhaseRestoring:
+		p.detail = ofTotal(e) + e.Detail
+		if !p.loading[e.Database] {
+			p.loading[e.Database], p.bytes[e.Database] = true, 0
+		}
 	}
 	p.bytes[e.Database] = max(p.bytes[e.Database], e.Bytes)
 	p.draw()
+}
+
+// drawEvery bounds how often the line is drawn that says the same but for numbers.
+// What is new in words is drawn at once: it may stand there for long.
+const drawEvery = 100 * time.Millisecond
+
+// ofTotal is how much of what there is was done, where both are known.
+func ofTotal(e engine.Event) string {
+	if e.Total <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %%, ", 100*e.Bytes/e.Total)
 }
 
 // draw is called with the lock held. An error of the terminal is nobody's
@@ -88,8 +112,21 @@ func (p *progress) draw() {
 	if p.detail != "" {
 		text += " (" + p.detail + ")"
 	}
+	says := strings.Map(wordsOnly, text)
+	if says == p.drawnAs && p.now().Sub(p.drawn) < drawEvery {
+		return
+	}
+	p.drawn, p.drawnAs = p.now(), says
 	p.bar.Describe(text)
 	_ = p.bar.Set64(total)
+}
+
+// wordsOnly leaves out digits.
+func wordsOnly(r rune) rune {
+	if '0' <= r && r <= '9' {
+		return -1
+	}
+	return r
 }
 
 // pause takes the line away while somebody is asked something.

@@ -8,16 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/dump/plan"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 	"github.com/AutumnsGrove/patina/pkg/fault"
-	"github.com/AutumnsGrove/patina/pkg/manifest"
 )
 
 // restoreOptions are the flags of "patina restore".
@@ -58,7 +55,9 @@ TARGET is one of
 With --replace a backup of what is there is taken first, the Time Travel bookmark
 is put on record, what will be lost is shown, and the name of the database must be
 typed, or --yes given. A restore that fails takes the database back to what it
-was. "patina undo" takes one back that succeeded.
+was. "patina undo" takes one back that succeeded. A backup that takes more than one
+import (200 MB or 50,000 statements) is restored into a new database beside it, with
+status 6, unless --allow-partial says that it may hold a part meanwhile.
 
 After a restore tables, rows and objects are held against the backup. What does
 not come back exactly as the dump has it is told.` + tablesHelp + `
@@ -90,7 +89,7 @@ undoes it; with -o markdown as a document for a runbook.`,
 	req := &opts.request
 	flags.BoolVar(&req.Replace, "replace", false, "replace what is there")
 	flags.BoolVar(&req.Create, "create", false, "refuse a D1 database that exists")
-	flags.StringVar(&req.Location, "location", "", "where a new D1 database should be: `PLACE` such as weur (default: that of the original)")
+	flags.StringVar(&req.Location, "location", "", "where a new D1 database should be: `PLACE` wnam, enam, weur, eeur, apac or oc (default: that of the original)")
 	flags.BoolVar(&opts.yes, "yes", false, "do not ask before replacing")
 	flags.BoolVar(&req.NoSafetyBackup, "no-safety-backup", false, "replace without a backup of what is there, with the bookmark alone")
 	flags.BoolVar(&req.AllowPartial, "allow-partial", false, "replace in several imports, between which the database holds a part")
@@ -122,6 +121,9 @@ const (
 func (t restoreTarget) String() string { return t.kind + ":" + t.name }
 
 func parseTarget(text string) (restoreTarget, error) {
+	if text == "" {
+		return restoreTarget{}, fault.New(fault.Usage, "patina restore --help", "want --to d1:NAME, --to sqlite:FILE or --to sql:FILE")
+	}
 	kind, name, found := strings.Cut(text, ":")
 	if !found || name == "" || !slices.Contains([]string{targetD1, targetSQLite, targetSQL}, kind) {
 		return restoreTarget{}, fault.New(fault.Usage, "patina restore --help", "--to %q: want d1:NAME, sqlite:FILE or sql:FILE", text)
@@ -162,13 +164,29 @@ func runRestore(ctx context.Context, a *app, opts restoreOptions, dateText, data
 	if closeErr := closeEngine(); closeErr != nil {
 		result.d1.Warnings = append(result.d1.Warnings, closeErr)
 	}
-	if printErr := a.printRestore(result, err); printErr != nil {
+	kinds := result.kinds()
+	if err != nil {
+		kinds = kindsOf(ctx, err)
+	}
+	if printErr := a.printRestore(result, err, kinds); printErr != nil {
 		return errors.Join(err, printErr)
 	}
-	if err == nil && result.d1.CatalogErr != nil && !result.dryRun {
-		return endWith([]fault.Kind{fault.Uncatalogued})
+	if err != nil {
+		return err
 	}
-	return err
+	return endWith(kinds)
+}
+
+// kinds are the faults of a restore that went well.
+func (r restored) kinds() []fault.Kind {
+	var kinds []fault.Kind
+	if r.d1.Aside.ID != "" {
+		kinds = append(kinds, fault.Refused)
+	}
+	if r.d1.CatalogErr != nil && !r.dryRun {
+		kinds = append(kinds, fault.Uncatalogued)
+	}
+	return kinds
 }
 
 // free refuses a file that is there and is not to be replaced, before anything
@@ -233,7 +251,8 @@ func (a *app) restoreD1(ctx context.Context, eng *engine.Engine, opts restoreOpt
 	req.Source, req.Target = source, target.name
 	ask := a.confirmation(opts.yes, p.pause)
 	req.Confirm = func(r engine.Replacement) error {
-		return ask(r, fmt.Sprintf("its %s rows are replaced by the %s of %s", humanize.Comma(r.Rows()), rows(source.Entry.Manifest()), source.Entry.ID()))
+		what := fmt.Sprintf("its %s rows are replaced by the %s of %s", humanize.Comma(r.Rows()), rows(source.Entry.Manifest()), source.Entry.ID())
+		return ask(r, what, outlookText(r.Outlook))
 	}
 	return eng.Restore(ctx, req)
 }
@@ -252,198 +271,4 @@ func (a *app) restoreSQL(ctx context.Context, eng *engine.Engine, opts restoreOp
 		err = writeFile(target.name, opts.request.Replace, write)
 	}
 	return result, err
-}
-
-// printRestore says what was brought back, and what is not as the dump has it.
-func (a *app) printRestore(r restored, failure error) error {
-	if r.choice.Key == "" || failure != nil && r.target.kind != targetD1 {
-		return nil // there is nothing to tell but the error
-	}
-	if a.json() && !r.target.stdout() {
-		return writeJSON(a.host.out, restoreDocument(r))
-	}
-	a.printWarnings(r.d1.Warnings)
-	if failure != nil {
-		return nil
-	}
-	m := r.choice.Manifest()
-	a.say(fmt.Sprintf("%s of %s (job %s): %s, %s rows, SHA-256 verified",
-		m.Database.Name, moment(m.StartedAt), m.JobID, size(m.Plain.Bytes), rows(m)))
-	a.sayTables(r)
-	for _, c := range r.changes {
-		a.say("not as in the dump: " + changeText(c))
-	}
-	switch r.target.kind {
-	case targetD1:
-		a.sayD1(r)
-	case targetSQLite:
-		a.say(fmt.Sprintf("%s rows of %d tables %s %s, which is whole", humanize.Comma(r.sqlite.Rows), len(r.sqlite.Tables), would(r.dryRun, "loaded into"), r.target.name))
-	default:
-		a.say(fmt.Sprintf("%s in %d statements %s %s", size(r.sql.Bytes), r.sql.Statements, would(r.dryRun, "written to"), r.target.name))
-	}
-	for _, other := range r.choice.Others {
-		a.say(otherOfDay(other))
-	}
-	return nil
-}
-
-// would puts what is only planned into words.
-func would(dryRun bool, done string) string {
-	if dryRun {
-		return "would be " + done
-	}
-	return done
-}
-
-// sayD1 says what became of a D1 database, and what is left to do.
-func (a *app) sayD1(r restored) {
-	d := r.d1
-	if r.dryRun {
-		if len(d.Replaced.Tables) > 0 {
-			printReplacement(a.host.err, d.Replaced, fmt.Sprintf("its %s rows would be lost", humanize.Comma(d.Replaced.Rows())))
-		}
-		a.say("would be restored into " + targetText(d))
-		return
-	}
-	a.say(fmt.Sprintf("restored into %s in %s: %d statements in %s, during %s of which it answered nobody",
-		targetText(d), duration(d.EndedAt.Sub(d.StartedAt)), d.Statements, imports(d.Pieces), duration(d.Unavailable)))
-	if len(r.tables) > 0 {
-		a.say("tables, rows and objects that were chosen are those of the backup; other tables lost no row")
-	} else {
-		a.say("tables, rows and objects are those of the backup")
-	}
-	if d.Created {
-		a.say(fmt.Sprintf("to use it, set in wrangler's configuration: database_name = %q, database_id = %q", d.Target.Name, d.Target.ID))
-	}
-	a.say("to take it back: patina undo " + d.Job.ID)
-	if len(r.tables) > 0 {
-		a.say(undoesAll)
-	}
-	if d.CatalogErr != nil {
-		a.explain("it is recorded in the bucket, but the catalogue was not written", d.CatalogErr)
-	}
-}
-
-func imports(n int) string {
-	if n == 1 {
-		return "1 import"
-	}
-	return fmt.Sprintf("%d imports", n)
-}
-
-// targetText names the D1 database.
-func targetText(d engine.RestoreResult) string {
-	text := d.Target.Name
-	if d.Created {
-		text = "the new database " + text
-	}
-	if d.Target.ID != "" {
-		text += " (" + d.Target.ID + ")"
-	}
-	if d.Target.Jurisdiction != "" {
-		text += " in the jurisdiction " + d.Target.Jurisdiction
-	}
-	return text
-}
-
-// changeText says in words what does not come back as the dump has it.
-func changeText(c plan.Change) string {
-	of := rowsOf(c.Count, c.Name)
-	switch c.Code {
-	case plan.ChangeInternal:
-		return of + ": left out, for D1 or SQLite makes it itself"
-	case plan.ChangePragma:
-		return "PRAGMA " + c.Name + ": left out, for it is not content"
-	case plan.ChangeSequence:
-		return of + ": left out, for no table has AUTOINCREMENT"
-	case plan.ChangeVirtual:
-		return c.Name + ": a virtual table, made and filled anew"
-	case plan.ChangeErrorWord:
-		return of + ": the word ERROR, by which D1 wrote a value that is lost, becomes NULL"
-	case plan.ChangeRewritten:
-		return of + ": written in another way, with the same content"
-	case plan.ChangeStaged:
-		return of + ": too long for one statement of D1, put together out of pieces"
-	}
-	return of + ": " + c.Code
-}
-
-// rowsOf is a number of rows of a table.
-func rowsOf(n int64, table string) string {
-	if n == 1 {
-		return "1 row of " + table
-	}
-	return fmt.Sprintf("%s rows of %s", humanize.Comma(n), table)
-}
-
-type restoreJSON struct {
-	Target  string       `json:"target"`
-	DryRun  bool         `json:"dryRun"`
-	Backup  entryJSON    `json:"backup"`
-	Others  []entryJSON  `json:"others"`
-	Changes []changeJSON `json:"changes"`
-	// Chosen are the tables of --table; none for all.
-	Chosen       []string         `json:"chosen,omitempty"`
-	Dependencies []dependencyJSON `json:"dependencies"`
-	Bytes        int64            `json:"bytes"`
-	Statements   int              `json:"statements"`
-	// Tables are those of a SQLite database, with their rows.
-	Tables []backup.Table `json:"tables,omitempty"`
-	D1     *d1JSON        `json:"d1,omitempty"`
-}
-
-// d1JSON is what became of a D1 database.
-type d1JSON struct {
-	JobID    string              `json:"jobId"`
-	Database backup.Database     `json:"database"`
-	Created  bool                `json:"created"`
-	State    engine.RestoreState `json:"state"`
-	// Replaced is what it held before.
-	Replaced     []backup.Table  `json:"replaced"`
-	SafetyBackup manifest.Safety `json:"safetyBackup,omitzero"`
-	// PreviousBookmark is the way back.
-	PreviousBookmark   string    `json:"previousBookmark,omitempty"`
-	Bookmark           string    `json:"bookmark,omitempty"`
-	Imports            int       `json:"imports"`
-	UnavailableSeconds float64   `json:"unavailableSeconds"`
-	Compared           bool      `json:"compared"`
-	Differences        []string  `json:"differences"`
-	StartedAt          time.Time `json:"startedAt"`
-	EndedAt            time.Time `json:"endedAt"`
-	Warnings           []string  `json:"warnings"`
-}
-
-// changeJSON is something that does not come back as the dump has it.
-type changeJSON struct {
-	Code  string `json:"code"`
-	Name  string `json:"name"`
-	Count int64  `json:"count"`
-	Text  string `json:"text"`
-}
-
-func restoreDocument(r restored) restoreJSON {
-	doc := restoreJSON{
-		Target: r.target.String(), DryRun: r.dryRun,
-		Backup: entryDocument(r.choice.Entry), Others: entryDocuments(r.choice.Others),
-		Changes: []changeJSON{}, Bytes: r.sql.Bytes + r.d1.Bytes, Statements: r.sql.Statements + r.d1.Statements + int(r.sqlite.Statements),
-		Tables: r.sqlite.Tables,
-	}
-	doc.Chosen, doc.Dependencies = r.tables, dependencyDocuments(r.dependencies)
-	for _, c := range r.changes {
-		doc.Changes = append(doc.Changes, changeJSON{c.Code, c.Name, c.Count, changeText(c)})
-	}
-	if r.target.kind == targetD1 {
-		doc.D1 = d1Document(r.d1)
-	}
-	return doc
-}
-
-func d1Document(d engine.RestoreResult) *d1JSON {
-	return &d1JSON{
-		JobID: d.Job.ID, Database: d.Target, Created: d.Created, State: d.State,
-		Replaced: append([]backup.Table{}, d.Replaced.Tables...), SafetyBackup: d.Replaced.SafetyBackup,
-		PreviousBookmark: d.Bookmark, Bookmark: d.After, Imports: d.Pieces, UnavailableSeconds: d.Unavailable.Seconds(),
-		Compared: d.Compared, Differences: append([]string{}, d.Differences...),
-		StartedAt: d.StartedAt, EndedAt: d.EndedAt, Warnings: oneLines(d.Warnings),
-	}
 }

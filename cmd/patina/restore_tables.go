@@ -99,6 +99,12 @@ func (a *app) sayTables(r restored) {
 	for _, d := range r.dependencies {
 		a.say("depends: " + dependencyText(d))
 	}
+	for _, index := range r.d1.Reindexed {
+		a.say("the full-text index " + index + " over them " + map[bool]string{true: "would be", false: "was"}[r.dryRun] + " filled anew")
+	}
+	for _, index := range r.d1.Stale {
+		a.say("the full-text index " + index + " over them is stale: it has columns that the backup does not have")
+	}
 }
 
 // dependencyJSON is a dependency with its words.

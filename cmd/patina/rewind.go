@@ -71,6 +71,8 @@ yes.`,
 		Example: `  patina undo restore-20241208T101502Z-7f3a`,
 		GroupID: groupDaily,
 		Args:    exactly("JOB"),
+
+		ValidArgsFunction: a.completeRestores,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.req.Job = args[0]
 			return runRewind(cmd.Context(), a, opts)
@@ -78,6 +80,26 @@ yes.`,
 	}
 	opts.bind(cmd)
 	return cmd
+}
+
+// completeRestores offers the restores and rewinds on record, the newest first.
+func (a *app) completeRestores(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	if len(args) > 0 {
+		return nil, directive
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	eng, closeEngine, err := a.engine(ctx, needs{store: true})
+	if err != nil {
+		return nil, directive
+	}
+	defer func() { _ = closeEngine() }() // nothing was written through it
+	ids, err := eng.RestoreJobs(ctx)
+	if err != nil {
+		return nil, directive
+	}
+	return ids, directive
 }
 
 // bind adds the flags that rewind and undo share.
@@ -111,7 +133,7 @@ func runRewind(ctx context.Context, a *app, opts rewindOptions) error {
 	req.NoSafetyBackup = opts.noSafety
 	progress := a.newProgress()
 	ask := a.confirmation(opts.yes, progress.pause)
-	req.Confirm = func(r engine.Rewinding) error { return ask(r.Replacement, rewindText(r, a.host.now())) }
+	req.Confirm = func(r engine.Rewinding) error { return ask(r.Replacement, rewindText(r, a.host.now(), false)) }
 	eng, closeEngine, err := a.engine(ctx, needs{store: true, d1: true, catalog: true, observer: progress})
 	if err != nil {
 		return err
@@ -121,40 +143,45 @@ func runRewind(ctx context.Context, a *app, opts rewindOptions) error {
 	if closeErr := closeEngine(); closeErr != nil {
 		result.Warnings = append(result.Warnings, closeErr)
 	}
-	if printErr := a.printRewind(result, err); printErr != nil {
+	kinds := kindsOf(ctx, err)
+	if err == nil && result.CatalogErr != nil && !result.DryRun {
+		kinds = []fault.Kind{fault.Uncatalogued}
+	}
+	if printErr := a.printRewind(result, err, kinds); printErr != nil {
 		return errors.Join(err, printErr)
 	}
 	if err != nil {
 		return err
 	}
-	if result.CatalogErr != nil && !result.DryRun {
-		return endWith([]fault.Kind{fault.Uncatalogued})
-	}
-	return nil
+	return endWith(kinds)
 }
 
 // rewindText says what a rewind does, and how long ago that was.
-func rewindText(r engine.Rewinding, now time.Time) string {
-	to := "goes back to the bookmark " + r.To
+func rewindText(r engine.Rewinding, now time.Time, dryRun bool) string {
+	goes, lost := "goes", "is lost"
+	if dryRun {
+		goes, lost = "would go", "would be lost"
+	}
+	to := "the bookmark " + r.To
 	if !r.Since.IsZero() {
-		to = fmt.Sprintf("goes back to %s (%s, bookmark %s)", r.Since.UTC().Format("2006-01-02 15:04:05 UTC"), humanize.RelTime(r.Since, now, "ago", "ahead"), r.To)
+		to = fmt.Sprintf("%s (%s, bookmark %s)", r.Since.UTC().Format("2006-01-02 15:04:05 UTC"), humanize.RelTime(r.Since, now, "ago", "ahead"), r.To)
 	}
 	if r.Undone != nil {
 		to += ", before " + r.Undone.Job.ID
 	}
-	return to + "; what was written since is lost, in all tables. It holds now:"
+	return fmt.Sprintf("%s back to %s; what was written since %s, in all tables. It holds now:", goes, to, lost)
 }
 
-func (a *app) printRewind(r engine.RewindResult, failure error) error {
+func (a *app) printRewind(r engine.RewindResult, failure error, kinds []fault.Kind) error {
 	if a.json() {
 		if failure != nil && r.Database.ID == "" {
 			return nil // there is nothing to tell but the error
 		}
-		return writeJSON(a.host.out, rewindDocument(r))
+		return writeJSON(a.host.out, rewindDocument(r, kinds))
 	}
 	switch {
 	case r.DryRun && failure == nil:
-		printReplacement(a.host.err, r.Replacement, "would go back: "+rewindText(r.Rewinding, a.host.now()))
+		printReplacement(a.host.err, r.Replacement, rewindText(r.Rewinding, a.host.now(), true))
 	case r.State == engine.StateRestored:
 		a.say(fmt.Sprintf("%s is back at %s (job %s)", r.Database.Name, r.To, r.Job.ID))
 		a.say(fmt.Sprintf("to take it back: patina undo %s", r.Job.ID))
@@ -182,10 +209,14 @@ type rewindJSON struct {
 	StartedAt        time.Time `json:"startedAt"`
 	EndedAt          time.Time `json:"endedAt"`
 	Warnings         []string  `json:"warnings"`
+
+	Faults     []fault.Kind `json:"faults"`
+	ExitStatus int          `json:"exitStatus"`
 }
 
-func rewindDocument(r engine.RewindResult) rewindJSON {
+func rewindDocument(r engine.RewindResult, kinds []fault.Kind) rewindJSON {
 	doc := rewindJSON{
+		Faults: append([]fault.Kind{}, kinds...), ExitStatus: exitStatus(kinds),
 		JobID: r.Job.ID, Database: r.Database, DryRun: r.DryRun, State: r.State, To: r.To, Since: r.Since,
 		Tables: append([]backup.Table{}, r.Tables...), SafetyBackup: r.SafetyBackup,
 		PreviousBookmark: r.Bookmark, Bookmark: r.Now,

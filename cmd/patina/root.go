@@ -28,6 +28,9 @@ type globalOptions struct {
 // run is the whole program: it returns the exit status.
 func run(ctx context.Context, args []string, h host) int {
 	a := &app{host: h}
+	// cobra keeps what completes flags, and what that refers to, for as long as
+	// the process lives: of a process that runs many commands, all of their output.
+	defer func() { *a = app{} }()
 	root := newRootCmd(a) //nolint:contextcheck // each command gets ctx from ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(h.in)
@@ -96,7 +99,7 @@ func exactly(names ...string) cobra.PositionalArgs {
 		if len(args) == len(names) {
 			return nil
 		}
-		return fmt.Errorf("want %s, got %d arguments", strings.Join(names, " and "), len(args))
+		return fmt.Errorf("want %s, got %s", listed(names), counted(len(args), "argument"))
 	}
 }
 
@@ -105,7 +108,7 @@ func dateThenDatabase(_ *cobra.Command, args []string) error {
 	if len(args) == 1 || len(args) == 2 {
 		return nil
 	}
-	return fmt.Errorf("want DATE, and DB for one database only, got %d arguments", len(args))
+	return fmt.Errorf("want DATE, and DB for one database only, got %s", counted(len(args), "argument"))
 }
 
 // atMost wants no more arguments than it names.
@@ -114,8 +117,17 @@ func atMost(names ...string) cobra.PositionalArgs {
 		if len(args) <= len(names) {
 			return nil
 		}
-		return fmt.Errorf("want at most %s, got %d arguments", strings.Join(names, " and "), len(args))
+		return fmt.Errorf("want at most %s, got %s", listed(names), counted(len(args), "argument"))
 	}
+}
+
+// listed are names as a sentence has them.
+func listed(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // The groups of the help text.

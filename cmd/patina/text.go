@@ -27,6 +27,14 @@ func duration(d time.Duration) string {
 	}
 }
 
+// counted is a number of things, of which the noun names one.
+func counted[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return humanize.Comma(int64(n)) + " " + noun + "s"
+}
+
 // moment is a time as people read it, in UTC like all that Patina prints.
 func moment(t time.Time) string {
 	if t.IsZero() {

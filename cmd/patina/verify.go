@@ -41,7 +41,8 @@ proven is recorded beside the manifest, and "patina list" shows it.
         tables, rows and objects are those of the manifest
   load  it is also loaded into a SQLite engine, in memory or a private file: the
         database is whole, its foreign keys point at rows, its rows are those of
-        the manifest, and the assertions of the configuration ("checks") hold
+        the manifest (by number, and by fingerprint where it has them), and the
+        assertions of the configuration ("checks") hold
 
 With --drill the newest backup of each database, or those named, are restored
 into D1 databases that are made for it, one after another, held against the backup

@@ -26,6 +26,10 @@ const (
 	TriggerManual   Trigger = "manual"
 	TriggerSchedule Trigger = "schedule"
 	TriggerDeploy   Trigger = "deploy"
+	// TriggerSafety is a restore or a rewind, which backs up what it is about to
+	// replace. That may be what somebody wants to get away from: no date means
+	// such a backup while there is another.
+	TriggerSafety Trigger = "safety"
 )
 
 // ParseTrigger reads a trigger as it is typed at --trigger.
@@ -67,10 +71,26 @@ type Finding struct {
 	FirstOffset int64 `json:"firstOffset"`
 }
 
-// Table is a table of a dump with the number of its rows.
+// RowsUnknown stands for the number of rows of a live table that could not be
+// counted.
+const RowsUnknown = -1
+
+// Table is a table of a dump, or of a live database, with the number of its rows.
 type Table struct {
 	Name string `json:"name"`
 	Rows int64  `json:"rows"`
+	// Fingerprint tells its rows from others; empty where none was taken. See
+	// package fingerprint.
+	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// Counts are tables without their fingerprints, which only some sources know.
+func Counts(tables []Table) []Table {
+	counts := make([]Table, len(tables))
+	for i, t := range tables {
+		counts[i] = Table{Name: t.Name, Rows: t.Rows}
+	}
+	return counts
 }
 
 // Object is what a dump holds beside tables: an index, a trigger or a view.
@@ -84,7 +104,8 @@ type Object struct {
 type Job struct {
 	// ID is "night-20241208T0300Z" for a night,
 	// "archive-2024-W49-20241208T040001Z-7f3a" for the archiving of a week, and
-	// "manual-20241208T101502Z-7f3a" for other backups. It holds no dot.
+	// "manual-20241208T101502Z-7f3a", with the trigger's name, for other
+	// backups. It holds no dot.
 	ID      string  `json:"id"`
 	Trigger Trigger `json:"trigger"`
 	// Reason is what the operator gave at --reason; may be empty.

@@ -35,7 +35,8 @@ type Config struct {
 type Backup struct {
 	// Concurrency is how many databases are exported at once.
 	Concurrency int
-	// ExportTimeout bounds silence; Deadline bounds one database.
+	// ExportTimeout bounds silence; Deadline bounds one database, and one call of
+	// D1 where nothing else does.
 	ExportTimeout, Deadline time.Duration
 	Compression             seal.Compression
 	Verify                  backup.Proving

@@ -45,6 +45,10 @@ type Options struct {
 	// any window. 0 means Cloudflare's own, 1,200 in 5 minutes.
 	Requests int
 	Window   time.Duration
+	// Deadline ends a call, imports included and exports not, whose context has no
+	// deadline of its own: what is refused for the budget's sake would be asked for
+	// ever. 0 means that nothing does.
+	Deadline time.Duration
 	// Log gets debug lines; nil means none.
 	Log *slog.Logger
 }
@@ -60,7 +64,9 @@ type Client struct {
 	api     http.RoundTripper
 	files   http.RoundTripper
 	budget  *budget
-	log     *slog.Logger
+	// deadline is that of the options.
+	deadline time.Duration
+	log      *slog.Logger
 }
 
 // New checks the options and returns a client. It makes no call.
@@ -83,7 +89,7 @@ func New(opts Options) (*Client, error) {
 	}
 	c := &Client{
 		base: base, account: opts.AccountID, token: opts.Token, agent: opts.UserAgent,
-		now: opts.Now, api: opts.Transport, files: opts.DownloadTransport, log: opts.Log,
+		now: opts.Now, api: opts.Transport, files: opts.DownloadTransport, deadline: opts.Deadline, log: opts.Log,
 	}
 	if c.agent == "" {
 		c.agent = "patina"

@@ -63,6 +63,10 @@ type ImportRequest struct {
 	Silence time.Duration
 	// Progress is told how many bytes were uploaded; may be nil.
 	Progress func(bytes int64)
+	// Running is called when D1 is asked to run the file, from when on the
+	// database answers nobody, and whenever it says that it still does. It may
+	// be nil, and is not called for a file that never came so far.
+	Running func()
 }
 
 // Imported is what an import did.
@@ -74,7 +78,7 @@ type Imported struct {
 }
 
 // Import has D1 run the SQL of a file, which is done as a whole or not at all;
-// meanwhile the database answers nobody. D1 takes the file by its MD5, and does
+// while it runs, not while it is uploaded, the database answers nobody. D1 takes the file by its MD5, and does
 // not run one again that it knows: the caller makes the bytes of each file its
 // own, with a comment that was never used.
 //
@@ -87,6 +91,12 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (Imported, error
 	if req.Progress == nil {
 		req.Progress = func(int64) {}
 	}
+	if req.Running == nil {
+		req.Running = func() {}
+	}
+	asked := ctx
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
 	// What is not polled is given up by D1: polls come before other calls.
 	lane, err := c.budget.open(ctx, nil)
 	if err != nil {
@@ -95,7 +105,7 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (Imported, error
 	defer lane.close()
 	m := &importer{c: c, req: req, lane: lane, patience: patience{limit: req.Silence, left: req.Silence}}
 	imported, err := m.run(ctx)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || asked.Err() != nil {
 		return imported, hinted(err)
 	}
 	return Imported{}, m.failure(err)
@@ -157,12 +167,14 @@ func (m *importer) run(ctx context.Context) (Imported, error) {
 	if state.UploadURL == "" {
 		// D1 has the file already, and has begun to run it.
 		m.asked, m.begun = true, true
+		m.req.Running()
 		return m.follow(ctx, state)
 	}
 	if err := m.upload(ctx, state.UploadURL); err != nil {
 		return Imported{}, err
 	}
 	m.asked = true
+	m.req.Running()
 	state, err = m.ask(ctx, importBody{Action: "ingest", ETag: m.etag, Filename: state.Filename})
 	if err != nil {
 		return Imported{}, err
@@ -202,6 +214,9 @@ func (m *importer) follow(ctx context.Context, state importJSON) (Imported, erro
 		if state, err = m.ask(ctx, importBody{Action: "poll", CurrentBookmark: bookmark}); err != nil {
 			return Imported{}, err
 		}
+		if state.running {
+			m.req.Running()
+		}
 	}
 	if state.Nested.FinalBookmark == "" {
 		return Imported{}, &Error{Op: opImport, Class: ClassRetry, Message: "complete, but without a bookmark"}
@@ -223,12 +238,17 @@ type importBody struct {
 // given, are asked again after a lost answer.
 func (m *importer) ask(ctx context.Context, body importBody) (importJSON, error) {
 	failures, waits := 0, 0
+	var last *Error
 	for {
 		state, err := m.request(ctx, body)
 		var failed *Error
-		if err == nil || !errors.As(err, &failed) || failed.ends(body.Action) {
+		if err != nil && !errors.As(err, &failed) {
+			return state, after(err, last)
+		}
+		if err == nil || failed.ends(body.Action) {
 			return state, err
 		}
+		last = failed
 		var delay time.Duration
 		switch {
 		case failed.throttled: // the budget holds the next request back

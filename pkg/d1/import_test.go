@@ -56,6 +56,9 @@ type importWorld struct {
 	api, upload *script
 	log         bytes.Buffer
 	progress    []int64
+	// running is how much the API had been asked whenever the import was said to
+	// be running.
+	running []int
 }
 
 func newImportWorld(t *testing.T, api, upload []step) *importWorld {
@@ -71,6 +74,7 @@ func (w *importWorld) run(ctx context.Context) (d1.Imported, error) {
 	return w.client.Import(ctx, d1.ImportRequest{
 		ID: testID, Size: int64(len(importedSQL)), Open: func() io.Reader { return strings.NewReader(importedSQL) },
 		Silence: 30 * time.Second, Progress: func(n int64) { w.progress = append(w.progress, n) },
+		Running: func() { w.running = append(w.running, w.api.count()) },
 	})
 }
 
@@ -131,6 +135,9 @@ func TestImport(t *testing.T) {
 				}
 				if got := w.actions(t); got != tt.actions {
 					t.Errorf("asked %q, want %q", got, tt.actions)
+				}
+				if inits := strings.Count(tt.actions, "init"); len(w.running) == 0 || w.running[0] != inits {
+					t.Errorf("it was said to run after %v requests, want after %d first", w.running, inits)
 				}
 				if w.upload.count() != tt.uploads {
 					t.Errorf("got %d uploads, want %d", w.upload.count(), tt.uploads)

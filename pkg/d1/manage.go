@@ -23,6 +23,13 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &failed) && failed.Code == codeNotFound
 }
 
+// IsOfQuery says whether D1 answered, and it is the query that failed: its SQL, or
+// the time or memory that D1 gives to one.
+func IsOfQuery(err error) bool {
+	var failed *Error
+	return errors.As(err, &failed) && failed.Code == codeSQL
+}
+
 // The codes of these refusals (cloudflare/workers-sdk, d1/create.ts).
 const (
 	codeExists   = 7502
@@ -42,7 +49,8 @@ type CreateRequest struct {
 
 // CreateDatabase makes a database, and returns it as D1 describes it afterwards.
 // A lost answer is not followed by another try: it may have been made, and then
-// the listing has it.
+// the listing has it. Where it was made and cannot be described, the error comes
+// with what the answer to its creation told, its id at least.
 func (c *Client) CreateDatabase(ctx context.Context, req CreateRequest) (Database, error) {
 	body := struct {
 		Name         string `json:"name"`
@@ -61,7 +69,11 @@ func (c *Client) CreateDatabase(ctx context.Context, req CreateRequest) (Databas
 	if err != nil {
 		return Database{}, unknownMade(req.Name, &Error{Op: opCreate, Class: ClassGiveUp, Err: err})
 	}
-	return c.Get(ctx, created.ID)
+	described, err := c.Get(ctx, created.ID)
+	if err != nil {
+		return created, fmt.Errorf("it was made (%s), and cannot be looked at: %w", created.ID, err)
+	}
+	return described, nil
 }
 
 func createFailure(name string, err error) error {

@@ -25,6 +25,8 @@ const (
 
 // do makes a call, again where that is safe and may help.
 func (c *Client) do(ctx context.Context, cl call) (envelope, error) {
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
 	failures, waits := 0, 0
 	var last *Error
 	for {
@@ -56,6 +58,17 @@ func (c *Client) do(ctx context.Context, cl call) (envelope, error) {
 			return env, after(err, failed)
 		}
 	}
+}
+
+// ErrDeadline says that a call was ended by the deadline of the client.
+var ErrDeadline = errors.New("not done within the deadline")
+
+// bounded gives a context the client's deadline, where it has none.
+func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has || c.deadline <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, c.deadline, fmt.Errorf("%w of %s", ErrDeadline, c.deadline))
 }
 
 // after is the error of a call whose context ended, with what it had met before

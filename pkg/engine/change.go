@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/catalog"
@@ -66,7 +67,7 @@ func (e *Engine) safetyBackup(ctx context.Context, db backup.Database, job backu
 
 // backupOne takes a backup of one database now.
 func (e *Engine) backupOne(ctx context.Context, db backup.Database, reason string) (manifest.Safety, error) {
-	result, err := e.Backup(ctx, BackupRequest{Names: []string{db.Name}, Trigger: backup.TriggerManual, Reason: reason})
+	result, err := e.Backup(ctx, BackupRequest{Names: []string{db.Name}, Trigger: backup.TriggerSafety, Reason: reason})
 	if err != nil {
 		return manifest.Safety{}, err
 	}
@@ -79,10 +80,40 @@ func (e *Engine) backupOne(ctx context.Context, db backup.Database, reason strin
 	return manifest.Safety{}, cmp.Or(err, errors.New("the backup was not done"))
 }
 
-// noWayBack is the refusal to change a database of which neither a backup nor a
-// bookmark could be had.
-func noWayBack(db backup.Database, err error) error {
-	return fault.Wrap(fault.Refused, "", fmt.Errorf("neither a safety backup nor a bookmark of %s could be had, and nothing was touched: %w", db.Name, err))
+// pointBefore finds the Time Travel point to go back to from a change, has a
+// person agree to what is lost, if asked to, and reads the point again: it moves
+// with what others write meanwhile. The warning says that it could not be had; the
+// error is also that of who did not agree.
+func (e *Engine) pointBefore(ctx context.Context, lost Replacement, confirm func(Replacement) error) (bookmark string, warning, err error) {
+	lost.Bookmark, warning, err = e.bookmarkOf(ctx, lost)
+	if err != nil || confirm == nil {
+		return lost.Bookmark, warning, err
+	}
+	if err := confirm(lost); err != nil {
+		return lost.Bookmark, warning, err
+	}
+	bookmark, warning, err = e.bookmarkOf(ctx, lost)
+	if err == nil && bookmark != lost.Bookmark {
+		e.opts.Log.Info("the bookmark moved since the plan was shown", "database", lost.Database.Name, "from", lost.Bookmark, "to", bookmark)
+	}
+	return bookmark, warning, err
+}
+
+// bookmarkOf reads the point at which a database is. Where it cannot be had, the
+// safety backup is the way back, or the point that was read before, which is the
+// newer of the two; without that backup nothing is touched.
+func (e *Engine) bookmarkOf(ctx context.Context, lost Replacement) (bookmark string, warning, err error) {
+	bookmark, err = e.opts.D1.Bookmark(ctx, lost.Database.ID, time.Time{})
+	switch {
+	case err == nil:
+		return bookmark, nil, nil
+	case lost.SafetyBackup.IsZero():
+		return "", nil, fault.Wrap(fault.Refused, "",
+			fmt.Errorf("neither a safety backup nor a bookmark of %s could be had, and nothing was touched: %w", lost.Database.Name, err))
+	case lost.Bookmark != "":
+		return lost.Bookmark, fmt.Errorf("the bookmark could not be read again: the way back is the one that was shown: %w", err), nil
+	}
+	return "", fmt.Errorf("no bookmark could be had: the way back is the safety backup %s: %w", lost.SafetyBackup.Manifest, err), nil
 }
 
 // announceChange writes the begin record with the way back. Where it cannot be
@@ -98,11 +129,17 @@ func (e *Engine) announceChange(ctx context.Context, log *journal, lease right, 
 	return nil
 }
 
-// endChange says how a run ended, in the bucket and in the catalogue. The error is
-// of the bucket; the catalogue's is the journal's.
+// endChange says how a run ended, in the bucket and in the catalogue, whatever
+// became of ctx. The error is of the bucket; the catalogue's is the journal's. Each
+// has a time of its own: a bucket that does not answer must not look like a
+// catalogue that does not.
 func (e *Engine) endChange(ctx context.Context, log *journal, end manifest.End) error {
-	err := record(ctx, e, backup.EndKey(end.Job, end.Run.ID), end)
-	log.end(ctx, end.Job, end.Run.ID, catalog.RunEnd{Status: catalog.RunStatus(end.Status), At: end.EndedAt, Message: end.Message})
+	writing, cancel := afterwards(ctx)
+	defer cancel()
+	err := record(writing, e, backup.EndKey(end.Job, end.Run.ID), end)
+	telling, cancel := afterwards(ctx)
+	defer cancel()
+	log.end(telling, end.Job, end.Run.ID, catalog.RunEnd{Status: catalog.RunStatus(end.Status), At: end.EndedAt, Message: end.Message})
 	if err != nil {
 		return fmt.Errorf("write the end record: %w", err)
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"io/fs"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -25,6 +25,8 @@ type Drill struct {
 	Recovery   time.Duration
 	Statements int
 	Bytes      int64
+	// Fingerprints is of how many tables they were held against the backup's.
+	Fingerprints int
 	// Removed says that the database is gone again.
 	Removed bool
 	// Err is why it did not come back as it was; nil where it did.
@@ -63,7 +65,7 @@ func (e *Engine) Drill(ctx context.Context, req VerifyRequest) (DrillResult, err
 	}
 	chosen := req.choose(inv.entries)
 	if len(chosen) == 0 {
-		return result, fault.New(fault.Failed, "patina list", "there is no backup to try")
+		return result, fault.New(fault.Failed, "patina list", "there is no backup%s to try", req.of())
 	}
 	if req.DryRun {
 		for _, entry := range chosen {
@@ -94,7 +96,9 @@ type drillRun struct {
 	process  backup.Run
 	created  d1.Database
 	warnings []error
-	result   Drill
+	// took is how long the database answered nobody.
+	took   time.Duration
+	result Drill
 }
 
 // run restores the backup, and removes what it made whatever came of it.
@@ -115,14 +119,20 @@ func (d *drillRun) run(ctx context.Context) error {
 	if err := d.create(ctx, entry); err != nil {
 		return err
 	}
-	err = d.restore(ctx, source)
+	return d.e.underLease(ctx, d.log, d.created.Database, d.process, func(ctx context.Context, _ right) error {
+		return d.try(ctx, source, began)
+	})
+}
+
+// try restores the backup into the database, removes that, and says how it ended.
+// All of it is done under the lease, by which later drills see that it is not dead.
+func (d *drillRun) try(ctx context.Context, source *Source, began time.Time) error {
+	err := d.restore(ctx, source)
 	d.result.Recovery = d.e.now(ctx, d.log).Sub(began)
-	after, cancel := afterwards(ctx)
-	defer cancel()
-	if gone := d.remove(after); gone != nil {
+	if gone := d.remove(ctx); gone != nil {
 		d.warnings = append(d.warnings, fmt.Errorf("the database %s (%s) of the drill is left: %w", d.created.Name, d.created.ID, gone))
 	}
-	d.conclude(after, err)
+	d.conclude(ctx, err)
 	return err
 }
 
@@ -130,20 +140,22 @@ func (d *drillRun) run(ctx context.Context) error {
 // that record may it be removed.
 func (d *drillRun) create(ctx context.Context, entry Entry) error {
 	db := entry.Manifest().Database
-	var err error
-	d.created, err = d.e.opts.D1.CreateDatabase(ctx, d1.CreateRequest{
+	var failure error
+	d.created, failure = d.e.opts.D1.CreateDatabase(ctx, d1.CreateRequest{
 		Name: backup.DrillName(d.result.Job), Location: locationOf(db), Jurisdiction: db.Jurisdiction,
 	})
-	if err != nil {
-		return fmt.Errorf("create a database for the drill: %w", err)
+	if failure != nil && d.created.ID == "" {
+		return fmt.Errorf("create a database for the drill: %w", failure)
 	}
 	d.result.Database = d.created.Database
 	begin := manifest.Begin{Job: d.result.Job, Run: d.process, Restore: &manifest.Restoring{
 		Target: d.created.Database, Created: true, CreatedAt: d.created.CreatedAt, Backup: entry.Key,
 	}}
 	if err := record(ctx, d.e, backup.BeginKey(d.result.Job, d.process.ID), begin); err != nil {
-		return fault.New(fault.Refused, "delete it in the dashboard", "the database %s (%s) was made, and could not be put on record, without which it is not removed: %w",
-			d.created.Name, d.created.ID, err)
+		return d.unrecorded(ctx, errors.Join(err, failure))
+	}
+	if failure != nil {
+		return fmt.Errorf("create the database %s for the drill, which a later one removes: %w", backup.DrillName(d.result.Job), failure)
 	}
 	if db.Jurisdiction != d.created.Jurisdiction {
 		return errors.Join(fault.New(fault.Refused, "", "the new database is in the jurisdiction %q, the original in %q: nothing was loaded", d.created.Jurisdiction, db.Jurisdiction),
@@ -153,12 +165,22 @@ func (d *drillRun) create(ctx context.Context, entry Entry) error {
 	return nil
 }
 
+// unrecorded removes the database that is not on record, by which alone a later
+// drill could, and says what became of it.
+func (d *drillRun) unrecorded(ctx context.Context, failure error) error {
+	if err := d.remove(ctx); err != nil {
+		return fault.New(fault.Refused, "delete it in the dashboard", "the database %s (%s) was made, and could neither be put on record, without which it is not removed later, nor removed now: %w",
+			d.created.Name, d.created.ID, errors.Join(failure, err))
+	}
+	return fault.New(fault.Refused, "", "the database of the drill could not be put on record, and was removed again: %w", failure)
+}
+
 func (d *drillRun) restore(ctx context.Context, source *Source) error {
 	l := &loader{
 		e: d.e, source: source, job: d.result.Job.ID, target: d.created.ID, marker: source.Plan.FreeName(markerName),
 		maxBytes: d.e.opts.PieceBytes, maxStatements: d.e.opts.PieceStatements,
 	}
-	defer func() { d.result.Statements, d.result.Bytes = l.statements, l.bytes }()
+	defer func() { d.result.Statements, d.result.Bytes, d.took = l.statements, l.bytes, l.took }()
 	if err := l.load(ctx); err != nil {
 		return err
 	}
@@ -166,14 +188,28 @@ func (d *drillRun) restore(ctx context.Context, source *Source) error {
 	if err != nil {
 		return err
 	}
-	if differences := live.compare(source.Plan, l.marker); len(differences) > 0 {
-		return fault.New(fault.Proof, "", "what was restored is not what the backup holds: %s", strings.Join(differences, "; "))
+	if len(live.uncounted) > 0 {
+		return errors.Join(live.uncounted...)
+	}
+	differences := live.compare(source.Plan, l.marker)
+	if len(differences) == 0 {
+		rows, err := d.e.compareFingerprints(ctx, d.created.ID, live, source)
+		if err != nil {
+			return err
+		}
+		d.result.Fingerprints, differences = rows.compared, rows.differences
+		d.warnings = append(d.warnings, rows.unread...)
+	}
+	if len(differences) > 0 {
+		return notAsBackedUp(differences)
 	}
 	return nil
 }
 
 // remove deletes the database of this drill.
 func (d *drillRun) remove(ctx context.Context) error {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	err := d.e.removeDrill(ctx, d.result.Job, manifest.Restoring{Target: d.created.Database, CreatedAt: d.created.CreatedAt})
 	d.result.Removed = err == nil
 	return err
@@ -199,6 +235,7 @@ func (e *Engine) removeDrill(ctx context.Context, job backup.Job, made manifest.
 // backup.
 func (d *drillRun) conclude(ctx context.Context, failure error) {
 	status, message := outcome(failure)
+	ctx = context.WithoutCancel(ctx)
 	at := d.e.now(ctx, d.log)
 	state := StateRestored
 	if failure != nil {
@@ -209,7 +246,10 @@ func (d *drillRun) conclude(ctx context.Context, failure error) {
 		d.log.end(ctx, d.result.Job, d.process.ID, catalog.RunEnd{Status: status, At: at, Message: message})
 	} else if err := d.e.endChange(ctx, d.log, manifest.End{
 		Job: d.result.Job, Run: d.process, EndedAt: at, Status: string(status), Message: message,
-		Restored: &manifest.Restored{State: string(state), Compared: failure == nil, Statements: d.result.Statements, Bytes: d.result.Bytes},
+		Restored: &manifest.Restored{
+			State: string(state), Compared: failure == nil, Fingerprints: d.result.Fingerprints,
+			Statements: d.result.Statements, Bytes: d.result.Bytes, UnavailableSeconds: d.took.Seconds(),
+		},
 	}); err != nil {
 		d.warnings = append(d.warnings, err)
 	}
@@ -220,6 +260,8 @@ func (d *drillRun) conclude(ctx context.Context, failure error) {
 		Manifest: d.result.Entry.Key, RunID: d.process.ID, At: at, Level: manifest.LevelDrill, ETag: d.result.Entry.Manifest().Object.ETag,
 		Passed: failure == nil, Detail: message,
 	}
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	if err := record(ctx, d.e, backup.ProofKey(d.result.Entry.Name, at, d.process.ID), proof); err != nil {
 		d.warnings = append(d.warnings, fmt.Errorf("record the proof of %s: %w", d.result.Entry.ID(), err))
 	}
@@ -238,19 +280,40 @@ func (e *Engine) removeLeftovers(ctx context.Context, log *journal) ([]backup.Da
 		if len(h.ends) > 0 || len(h.begins) == 0 || h.begins[0].Restore == nil || e.now(ctx, log).Sub(h.begins[0].Run.StartedAt) < leftoverAge {
 			continue
 		}
-		begin := h.begins[0]
-		if err := e.removeDrill(ctx, begin.Job, *begin.Restore); err != nil {
+		removed, err := e.removeLeftover(ctx, log, h.begins[0])
+		if removed {
+			gone = append(gone, h.begins[0].Restore.Target)
+		}
+		if !errors.Is(err, catalog.ErrHeld) {
 			errs = append(errs, err)
-			continue
 		}
-		gone = append(gone, begin.Restore.Target)
-		end := manifest.End{
-			Job: begin.Job, Run: begin.Run, EndedAt: e.now(ctx, log), Status: string(catalog.RunInterrupted),
-			Message: "it died; its database was removed by a later drill",
-		}
-		errs = append(errs, record(ctx, e, backup.EndKey(begin.Job, begin.Run.ID), end))
 	}
 	return gone, errors.Join(errs...)
+}
+
+// removeLeftover removes what a drill left, and puts its end on record, unless the
+// drill has come to one of its own meanwhile.
+func (e *Engine) removeLeftover(ctx context.Context, log *journal, begin manifest.Begin) (removed bool, err error) {
+	now := e.now(ctx, log)
+	remover := e.newRun(begin.Job, e.opts.NewRunID(), now)
+	err = e.underLease(ctx, log, begin.Restore.Target, remover, func(ctx context.Context, lease right) error {
+		key := backup.EndKey(begin.Job, begin.Run.ID)
+		if _, err := e.opts.Store.Stat(ctx, key); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := lease.confirm(ctx); err != nil {
+			return err
+		}
+		if err := e.removeDrill(ctx, begin.Job, *begin.Restore); err != nil {
+			return err
+		}
+		removed = true
+		return record(ctx, e, key, manifest.End{
+			Job: begin.Job, Run: begin.Run, EndedAt: now, Status: string(catalog.RunInterrupted),
+			Message: "it died; its database was removed by a later drill",
+		})
+	})
+	return removed, err
 }
 
 // leftoverAge is how old a drill without an end is before it is taken for dead:

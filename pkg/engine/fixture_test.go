@@ -24,6 +24,7 @@ import (
 	"github.com/AutumnsGrove/patina/pkg/secret"
 	"github.com/AutumnsGrove/patina/pkg/store"
 	"github.com/AutumnsGrove/patina/pkg/store/dirstore"
+	"github.com/AutumnsGrove/patina/pkg/store/storetest/r2fake"
 )
 
 const (
@@ -37,6 +38,9 @@ type bench struct {
 	t       *testing.T
 	d1      *sandbox.Server
 	baseURL string
+	// network carries the requests to D1 that no other transport was asked for;
+	// nil means the real one.
+	network http.RoundTripper
 	store   store.Store
 	dir     string
 	catalog string
@@ -56,6 +60,41 @@ func newBench(t *testing.T, databases ...string) *bench {
 // newBenchWith is newBench with a D1 that is otherwise.
 func newBenchWith(t *testing.T, change func(*sandbox.Options), databases ...string) *bench {
 	t.Helper()
+	b := newSilentBench(t, change)
+	listening, err := b.d1.Listen(context.WithoutCancel(t.Context()), "127.0.0.1:0", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listening.Close() })
+	b.baseURL = listening.BaseURL
+	for _, name := range databases {
+		b.seed(name, "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)", "INSERT INTO t VALUES(1,'"+name+"')")
+	}
+	return b
+}
+
+// newMemoryBench is newBenchWith for a bubble of testing/synctest: D1 is reached
+// over connections in memory, and waits cost no time.
+func newMemoryBench(t *testing.T, change func(*sandbox.Options)) *bench {
+	t.Helper()
+	b := newSilentBench(t, change)
+	b.baseURL, b.network = "http://localhost/client/v4", byHost{
+		"localhost": r2fake.ServeInMemory(t, b.d1.API()), "127.0.0.1": r2fake.ServeInMemory(t, b.d1.Files()),
+	}
+	b.d1.SetFilesURL("http://127.0.0.1")
+	return b
+}
+
+// byHost carries a request to the server of its host.
+type byHost map[string]http.RoundTripper
+
+func (b byHost) RoundTrip(r *http.Request) (*http.Response, error) {
+	return b[r.URL.Hostname()].RoundTrip(r)
+}
+
+// newSilentBench is a bench whose D1 nobody can reach yet.
+func newSilentBench(t *testing.T, change func(*sandbox.Options)) *bench {
+	t.Helper()
 	b := &bench{
 		t: t, dir: filepath.Join(t.TempDir(), "bucket"), catalog: filepath.Join(t.TempDir(), "catalog.db"),
 		begin: time.Date(2024, 12, 8, 3, 0, 5, 0, time.UTC), started: time.Now(), ids: map[string]string{},
@@ -67,15 +106,7 @@ func newBenchWith(t *testing.T, change func(*sandbox.Options), databases ...stri
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	listening, err := server.Listen(context.WithoutCancel(t.Context()), "127.0.0.1:0", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listening.Close() })
-	b.d1, b.baseURL = server, listening.BaseURL
-	for _, name := range databases {
-		b.seed(name, "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)", "INSERT INTO t VALUES(1,'"+name+"')")
-	}
+	b.d1 = server
 	dir, err := dirstore.Open(b.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +143,9 @@ func (b *bench) openCatalog() catalog.Catalog {
 // client makes a D1 client whose requests all go by a transport, if not nil.
 func (b *bench) client(network http.RoundTripper) *d1.Client {
 	b.t.Helper()
+	if network == nil {
+		network = b.network
+	}
 	client, err := d1.New(d1.Options{
 		BaseURL: b.baseURL, AccountID: account, Token: secret.New(token), Now: time.Now, Transport: network, DownloadTransport: network,
 	})

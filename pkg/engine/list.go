@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -112,7 +113,8 @@ func (d Date) String() string {
 	}
 }
 
-// Choice is a backup that was chosen, and the others that might have been.
+// Choice is a backup that was chosen, and the others that might have been: those
+// of its day, and the safety backups that were passed over.
 type Choice struct {
 	Entry
 	Others []Entry
@@ -120,35 +122,43 @@ type Choice struct {
 
 // Choose finds the backup of a database that a date means: the one of a job
 // where a job is named, else the newest good one of that day, not after the
-// minute where there is one.
+// minute where there is one. Only where there is no other it is one that was
+// taken for safety: who restores a second time does not mean what the first
+// restore replaced.
 func (e *Engine) Choose(ctx context.Context, date Date, database, jobID string) (Choice, error) {
 	list, err := e.List(ctx, ListRequest{Database: database, Date: date})
 	if err != nil {
 		return Choice{}, err
 	}
-	for i, entry := range list.Entries {
-		if jobID != "" && entry.Brief.JobID != jobID {
-			continue
-		}
-		if jobID == "" && !entry.Good() {
-			continue
-		}
-		others := append(append([]Entry{}, list.Entries[:i]...), list.Entries[i+1:]...)
-		return Choice{Entry: entry, Others: sameDay(others, entry)}, nil
+	chosen := choose(list.Entries, jobID)
+	if chosen < 0 {
+		return Choice{}, noSuchBackup(date, database, jobID, list.Entries)
 	}
-	return Choice{}, noSuchBackup(date, database, jobID, list.Entries)
+	entry := list.Entries[chosen]
+	var others []Entry
+	for i, other := range list.Entries {
+		if i != chosen && (other.Name.Day.Equal(entry.Name.Day) || i < chosen && other.IsSafety()) {
+			others = append(others, other)
+		}
+	}
+	return Choice{Entry: entry, Others: others}, nil
 }
 
-// sameDay keeps the entries of one day.
-func sameDay(entries []Entry, of Entry) []Entry {
-	var same []Entry
-	for _, e := range entries {
-		if e.Name.Day.Equal(of.Name.Day) {
-			same = append(same, e)
-		}
+// choose is the index of the entry that is meant, of entries newest first; -1 for
+// none.
+func choose(entries []Entry, jobID string) int {
+	if jobID != "" {
+		return slices.IndexFunc(entries, func(e Entry) bool { return e.Brief.JobID == jobID })
 	}
-	return same
+	if i := slices.IndexFunc(entries, func(e Entry) bool { return e.Good() && !e.IsSafety() }); i >= 0 {
+		return i
+	}
+	return slices.IndexFunc(entries, Entry.Good)
 }
+
+// IsSafety says whether the backup was taken of what a restore or a rewind was
+// about to replace.
+func (e Entry) IsSafety() bool { return e.Manifest().Trigger == backup.TriggerSafety }
 
 func noSuchBackup(date Date, database, jobID string, entries []Entry) error {
 	hint := "patina list --database " + database
@@ -188,20 +198,27 @@ func (e *Engine) DatabaseNames(ctx context.Context, names []string) []string {
 	return names
 }
 
-// Days are those that have a daily backup in the bucket, the newest first, as far as
-// ctx lets it look. It reads keys only, which do not tell the days of an archive, and
-// is for TAB.
+// Days are the days that have a backup, or lie in a week that has an archive, the
+// newest first, as far as ctx lets it look. It reads keys only, and is for TAB.
 func (e *Engine) Days(ctx context.Context) []time.Time {
-	var days []time.Time
+	days := map[time.Time]bool{}
 	for info, err := range e.opts.Store.List(ctx, backup.DailyPrefix) {
 		if err != nil {
 			break
 		}
-		name, _, err := backup.ParseName(info.Key)
-		if err == nil && !slices.ContainsFunc(days, name.Day.Equal) {
-			days = append(days, name.Day)
+		if name, _, err := backup.ParseName(info.Key); err == nil {
+			days[name.Day] = true
 		}
 	}
-	slices.SortFunc(days, func(a, b time.Time) int { return b.Compare(a) })
-	return days
+	for info, err := range e.opts.Store.List(ctx, backup.WeeklyPrefix) {
+		if err != nil {
+			break
+		}
+		if name, _, err := backup.ParseArchiveName(info.Key); err == nil {
+			for i := range 7 {
+				days[name.Week.Monday().AddDate(0, 0, i)] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(days), func(a, b time.Time) int { return b.Compare(a) })
 }

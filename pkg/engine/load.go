@@ -17,9 +17,12 @@ import (
 // LoadResult is what was loaded into SQLite.
 type LoadResult struct {
 	Tables []backup.Table
-	// Rows and Statements were loaded; Checks are assertions that hold.
+	// Rows are those of the tables, Statements were run, and Checks are
+	// assertions that hold.
 	Rows, Statements int64
 	Checks           int
+	// Fingerprints is of how many tables they were held against the backup's.
+	Fingerprints int
 }
 
 // LoadSQLite builds a SQLite database of the backup at a path where nothing is,
@@ -28,7 +31,7 @@ type LoadResult struct {
 // fault.Proof where it does not hold, nothing is left there.
 func (e *Engine) LoadSQLite(ctx context.Context, s *Source, path string) (LoadResult, error) {
 	db, err := litedb.Load(ctx, path, s.Plan, func(bytes, rows int64) {
-		e.observeLoad(s, bytes, fmt.Sprintf("%d of %d rows", rows, s.Plan.Rows()))
+		e.observeLoad(s, bytes, s.Plan.Summary.Bytes, fmt.Sprintf("%d of %d rows", rows, s.Plan.Rows()))
 	})
 	if err != nil {
 		return LoadResult{}, ofLoad(ctx, s.Entry, err)
@@ -57,10 +60,13 @@ func ofLoad(ctx context.Context, entry Entry, err error) error {
 
 // examine holds a loaded database against the plan and the user's assertions.
 func (e *Engine) examine(ctx context.Context, db *litedb.DB, s *Source) (LoadResult, error) {
-	result := LoadResult{Rows: db.Rows, Statements: db.Statements}
+	result := LoadResult{Statements: db.Statements}
 	problems, err := problemsOf(ctx, db, s, &result)
 	if err != nil {
 		return result, err
+	}
+	for _, t := range result.Tables {
+		result.Rows += t.Rows
 	}
 	for _, check := range e.checksOf(s) {
 		if err := db.Assert(ctx, check); err != nil {
@@ -102,7 +108,11 @@ func problemsOf(ctx context.Context, db *litedb.DB, s *Source, result *LoadResul
 			problems = append(problems, fmt.Sprintf("the %s %s is missing", o.Type, o.Name))
 		}
 	}
-	return append(problems, keys...), nil
+	problems = append(problems, keys...)
+	if len(problems) > 0 {
+		return problems, nil // which say enough
+	}
+	return fingerprintsDiffer(ctx, db, s, result)
 }
 
 // checksOf are the user's assertions, which are about all tables.
@@ -142,12 +152,12 @@ func (e *Engine) proveSource(ctx context.Context, s *Source, from place, watch f
 	if err != nil {
 		return err
 	}
-	return e.load(ctx, s)
+	return e.load(ctx, s, nil)
 }
 
 // load plans a source, loads it into a database that is thrown away, and holds
-// that against it.
-func (e *Engine) load(ctx context.Context, s *Source) error {
+// that against it. What is good may be looked at before it goes; look may be nil.
+func (e *Engine) load(ctx context.Context, s *Source, look func(*litedb.DB)) error {
 	if err := s.plan(ctx, e); err != nil {
 		return err
 	}
@@ -163,6 +173,9 @@ func (e *Engine) load(ctx context.Context, s *Source) error {
 		return errors.Join(ofLoad(ctx, s.Entry, err), free())
 	}
 	_, err = e.examine(ctx, db, s)
+	if err == nil && look != nil {
+		look(db)
+	}
 	return errors.Join(err, db.Discard(), free())
 }
 
@@ -172,9 +185,9 @@ func (e *Engine) scratch(bytes int64) (path string, free func() error, err error
 	if bytes <= loadInMemory {
 		return litedb.InMemory, func() error { return nil }, nil
 	}
-	folder, err := scratch.New("")
+	folder, err := scratch.NewFolder("")
 	if err != nil {
 		return "", nil, err
 	}
-	return folder.Database(), folder.Remove, nil
+	return folder.Path("proof.db"), folder.Remove, nil
 }

@@ -6,13 +6,13 @@ type Observer interface {
 	Observe(Event)
 }
 
-// Phase is how far the backup, the restore or the comparison of one database is.
+// Phase is how far the backup or the restore of one database is.
 type Phase string
 
 // The phases, in the order in which they are reached; a restore goes from
-// PhaseDownloading to PhasePlanning and PhaseRestoring, and a comparison so with each
-// of its sides, and then to PhaseComparing. PhaseFailed may follow any of them, and
-// PhaseWaiting may follow PhaseFailed.
+// PhaseDownloading to PhasePlanning and PhaseRestoring, and a comparison on to
+// PhaseComparing. PhaseFailed may follow any of them, and PhaseWaiting may follow
+// PhaseFailed.
 const (
 	PhasePlanned     Phase = "planned"
 	PhaseWaiting     Phase = "waiting"
@@ -36,8 +36,8 @@ type Event struct {
 	// Bytes is how much of the dump was read in this try; Total is how much
 	// was promised, -1 where nothing was.
 	Bytes, Total int64
-	// Detail is a word on what is waited for, how far a restore or a comparison is,
-	// or why it failed. It may hold names out of a dump.
+	// Detail is a word on what is waited for, how far a restore is, or why it
+	// failed.
 	Detail string
 }
 

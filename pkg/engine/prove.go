@@ -69,14 +69,22 @@ func (s *spool) close() {
 	s.file = nil
 }
 
-// prove loads a dump that was kept, and says in the manifest that it did. It
-// returns why the dump is not to be relied on; what keeps it from being loaded
+// prove loads a dump that was kept, and says in the manifest that it did, and by
+// which fingerprints its rows are known again. It returns why the dump is not to be relied on; what keeps it from being loaded
 // costs the proof and not the backup.
 func (r *backupRun) prove(ctx context.Context, t *task, m *manifest.Backup, keep *spool) error {
 	if !keep.whole || keep.file == nil {
 		return nil
 	}
-	err := r.e.load(ctx, &Source{Entry: Entry{Name: backup.Name{Day: r.job.Day, Database: t.database.Name}, Brief: manifest.NewBrief(*m)}, file: keep.file})
+	source := &Source{Entry: Entry{Name: backup.Name{Day: r.job.Day, Database: t.database.Name}, Brief: manifest.NewBrief(*m)}, file: keep.file}
+	err := r.e.load(ctx, source, func(db *litedb.DB) {
+		tables, err := takeFingerprints(ctx, db, source)
+		if err != nil {
+			r.e.opts.Log.Info("no fingerprints were taken", "database", t.database.Name, "error", err)
+			return
+		}
+		m.Tables = tables
+	})
 	switch {
 	case err == nil:
 		m.Proof.Level = manifest.LevelLoad

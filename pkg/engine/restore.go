@@ -33,7 +33,8 @@ type RestoreRequest struct {
 	// can be had.
 	NoSafetyBackup bool
 	// AllowPartial replaces in more than one import, between which the database
-	// holds a part only.
+	// holds a part only. Without it a backup that takes more than one is restored
+	// into a new database beside it.
 	AllowPartial bool
 	// Confirm is asked before anything is replaced; its error ends the restore.
 	Confirm func(Replacement) error
@@ -53,16 +54,12 @@ type Replacement struct {
 	SafetyBackup manifest.Safety
 	// Bookmark is the Time Travel point to go back to; empty where there is none.
 	Bookmark string
+	// Outlook is for how long the database will answer nobody.
+	Outlook Outlook
 }
 
-// Rows is how many there are in all.
-func (r Replacement) Rows() int64 {
-	var n int64
-	for _, t := range r.Tables {
-		n += t.Rows
-	}
-	return n
-}
+// Rows is how many there are in all, as far as they could be counted.
+func (r Replacement) Rows() int64 { return content{tables: r.Tables}.rows() }
 
 // RestoreState is what became of the database.
 type RestoreState string
@@ -86,8 +83,11 @@ type RestoreResult struct {
 	StartedAt, EndedAt time.Time
 	Target             backup.Database
 	Created            bool
-	Replaced           Replacement
-	State              RestoreState
+	// Aside is the database that was to be replaced, where the backup was
+	// restored into a new one instead.
+	Aside    backup.Database
+	Replaced Replacement
+	State    RestoreState
 	// Bookmark is the Time Travel point before the restore, and After the one
 	// behind it, as far as they are known.
 	Bookmark, After string
@@ -97,10 +97,15 @@ type RestoreResult struct {
 	Bytes              int64
 	Unavailable        time.Duration
 	// Compared is set once the result was held against the backup, and
-	// Differences are what was found to differ.
-	Compared    bool
-	Differences []string
-	Changes     []plan.Change
+	// Differences are what was found to differ; Fingerprints is of how many
+	// tables they were compared.
+	Compared     bool
+	Differences  []string
+	Fingerprints int
+	Changes      []plan.Change
+	// Reindexed are full-text indexes of the database over chosen tables, which
+	// were filled anew, and Stale those that could not be.
+	Reindexed, Stale []string
 	// Warnings are what went wrong without costing the restore.
 	Warnings   []error
 	CatalogErr error
@@ -120,11 +125,15 @@ type restoreRun struct {
 	left string
 	// before makes room for chosen tables.
 	before []string
-	result RestoreResult
+	// size is how much SQL is imported, and outlook how long that may take.
+	size    extent
+	outlook Outlook
+	result  RestoreResult
 }
 
 // Restore brings a backup back into a D1 database. When it returns an error, the
-// result's State says what became of the database.
+// result's State says what became of the database: it may be restored all the same,
+// and not proven.
 func (e *Engine) Restore(ctx context.Context, req RestoreRequest) (RestoreResult, error) {
 	log := e.newJournal()
 	now := e.now(ctx, log)
@@ -145,6 +154,10 @@ func (r *restoreRun) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.size, err = r.req.Source.extent(ctx); err != nil {
+		return err
+	}
+	r.outlook = r.e.outlook(ctx, r.size.bytes)
 	if found == nil {
 		if err := r.exchange(); err != nil {
 			return err
@@ -155,12 +168,17 @@ func (r *restoreRun) run(ctx context.Context) error {
 	if r.live, err = r.e.liveContent(ctx, found.ID); err != nil {
 		return fmt.Errorf("look at what %s holds; it was not touched: %w", r.req.Target, err)
 	}
+	r.result.Warnings = append(r.result.Warnings, r.live.uncounted...)
 	if err := r.lookForTheDead(ctx); err != nil {
 		return err
 	}
 	// The backup has a lease of its own on the database: it comes before the
 	// restore's.
-	if err := r.prepare(ctx); err != nil || r.req.DryRun {
+	err = r.prepare(ctx)
+	if errors.Is(err, errTooLarge) {
+		return r.aside(ctx)
+	}
+	if err != nil || r.req.DryRun {
 		return err
 	}
 	return r.underLease(ctx, func(ctx context.Context) error {
@@ -212,7 +230,7 @@ func (r *restoreRun) prepare(ctx context.Context) error {
 	if r.live.empty() {
 		return nil
 	}
-	r.result.Replaced = Replacement{Database: r.result.Target, Tables: r.live.tables}
+	r.result.Replaced = Replacement{Database: r.result.Target, Tables: r.live.tables, Outlook: r.outlook}
 	if !r.req.Replace {
 		return fault.New(fault.Refused, "--replace, or --to another database",
 			"the database %s holds %d tables with %d rows, which would be lost%s", r.req.Target, len(r.live.tables), r.live.rows(), r.left)
@@ -257,9 +275,9 @@ func locationOf(db backup.Database) string {
 	return strings.ToLower(db.Region)
 }
 
-// intoEmpty loads a database in which there is nothing to lose.
+// intoEmpty loads a database from which nothing is taken.
 func (r *restoreRun) intoEmpty(ctx context.Context) error {
-	if err := r.bookmark(ctx); err != nil {
+	if err := r.pointOfEmpty(ctx); err != nil {
 		return err
 	}
 	if err := r.announce(ctx); err != nil {
@@ -268,48 +286,60 @@ func (r *restoreRun) intoEmpty(ctx context.Context) error {
 	return r.load(ctx, nil)
 }
 
+// pointOfEmpty is pointBefore for them. One that holds nothing at all needs no way
+// back.
+func (r *restoreRun) pointOfEmpty(ctx context.Context) (err error) {
+	if !r.live.empty() {
+		return r.pointBefore(ctx, nil)
+	}
+	r.result.Bookmark, err = r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{})
+	if err != nil && ctx.Err() == nil {
+		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("no bookmark could be had, so that this cannot be undone: %w", err))
+		return nil
+	}
+	return err
+}
+
 // replace loads a database and takes away what it holds. The order is what keeps
 // the way back open: a backup, a bookmark, what will be lost, a yes, and the
 // bookmark again, which is on record before the first statement.
 func (r *restoreRun) replace(ctx context.Context) error {
-	if err := r.bookmark(ctx); err != nil {
+	if err := r.pointBefore(ctx, r.req.Confirm); err != nil {
 		return err
 	}
 	r.result.Replaced.Bookmark = r.result.Bookmark
-	if r.req.Confirm != nil {
-		if err := r.req.Confirm(r.result.Replaced); err != nil {
-			return err
-		}
-	}
-	seen := r.result.Bookmark
-	if err := r.bookmark(ctx); err != nil {
-		return err
-	}
-	if seen != r.result.Bookmark {
-		r.e.opts.Log.Info("the bookmark moved since the plan was shown", "database", r.req.Target, "from", seen, "to", r.result.Bookmark)
-	}
 	if err := r.announce(ctx); err != nil {
 		return err
 	}
 	return r.load(ctx, r.makeRoom())
 }
 
-// OneImport says whether a backup of that many bytes and statements is restored
-// by a single import.
-func OneImport(bytes, statements int64) bool {
-	return bytes <= maxPieceBytes && statements <= maxPieceStatements
-}
+// OneImport says whether a backup of that many bytes is restored by a single
+// import. How many statements it takes does not matter then: rows are packed.
+func OneImport(bytes int64) bool { return bytes <= maxPieceBytes }
 
-// fits refuses to replace in more than one import, between which the database
-// would hold a part only.
+// errTooLarge says that a replacement would take more than one import, between
+// which the database would hold a part only.
+var errTooLarge = errors.New("the backup takes more than one import")
+
+// fits is errTooLarge where that is so and is not allowed.
 func (r *restoreRun) fits() error {
-	bytes, statements := r.req.Source.Plan.Extent()
-	if r.req.AllowPartial || bytes <= r.e.opts.PieceBytes && statements <= int64(r.e.opts.PieceStatements) {
+	if r.req.AllowPartial || r.size.bytes <= r.e.opts.PieceBytes && r.size.statements <= int64(r.e.opts.PieceStatements) {
 		return nil
 	}
-	return fault.New(fault.Refused, "--to d1: a new database, or --allow-partial",
-		"the backup takes more than one import (%d bytes, %d statements), and between them %s would hold a part of it",
-		bytes, statements, r.req.Target)
+	return errTooLarge
+}
+
+// aside restores into a new database beside the one that was to be replaced, which
+// is not touched.
+func (r *restoreRun) aside(ctx context.Context) error {
+	r.result.Aside = r.result.Target
+	r.req.Target = fmt.Sprintf("%s-restored-%s", r.req.Target, r.result.Run.ID)
+	r.live, r.result.Replaced = content{}, Replacement{}
+	if err := r.exchange(); err != nil {
+		return err
+	}
+	return r.intoNew(ctx)
 }
 
 // safetyBackup takes a backup of what is replaced.
@@ -318,18 +348,16 @@ func (r *restoreRun) safetyBackup(ctx context.Context) (err error) {
 	return err
 }
 
-// bookmark reads the Time Travel point to go back to.
-func (r *restoreRun) bookmark(ctx context.Context) error {
-	bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{})
-	if err == nil {
-		r.result.Bookmark = bookmark
-		return nil
+// pointBefore finds the Time Travel point to go back to.
+func (r *restoreRun) pointBefore(ctx context.Context, confirm func(Replacement) error) error {
+	lost := r.result.Replaced
+	lost.Database = r.result.Target
+	bookmark, warning, err := r.e.pointBefore(ctx, lost, confirm)
+	if warning != nil {
+		r.result.Warnings = append(r.result.Warnings, warning)
 	}
-	if !r.result.Replaced.SafetyBackup.IsZero() {
-		r.result.Warnings = append(r.result.Warnings, fmt.Errorf("no bookmark could be had: the way back is the safety backup %s: %w", r.result.Replaced.SafetyBackup.Manifest, err))
-		return nil
-	}
-	return noWayBack(r.result.Target, err)
+	r.result.Bookmark = bookmark
+	return err
 }
 
 // announce writes the begin record with the way back. Where it cannot be
@@ -362,44 +390,20 @@ func (r *restoreRun) load(ctx context.Context, before []string) error {
 	stop := r.log.keepAlive(ctx, r.result.Job, r.result.Run.ID)
 	r.loader = &loader{
 		e: r.e, source: r.req.Source, job: r.result.Job.ID, target: r.result.Target.ID, marker: r.marker(), before: before,
-		maxBytes: r.e.opts.PieceBytes, maxStatements: r.e.opts.PieceStatements,
+		maxBytes: r.e.opts.PieceBytes, maxStatements: r.e.opts.PieceStatements, outlook: r.outlook,
 	}
 	err := r.explained(r.loader.load(ctx))
 	if err == nil {
 		err = r.check(ctx)
 	}
-	after, cancel := afterwards(ctx)
-	defer cancel()
-	if err != nil {
-		err = r.takeBack(after, err)
+	if err != nil && r.result.State != StateRestored {
+		err = r.takeBack(ctx, err)
 	}
 	r.result.Pieces, r.result.Statements, r.result.Bytes = r.loader.pieces, r.loader.statements, r.loader.bytes
 	r.result.Unavailable = r.loader.took
 	stop()
-	r.conclude(after, err)
+	r.conclude(ctx, err)
 	return err
-}
-
-// check holds the database against the backup.
-func (r *restoreRun) check(ctx context.Context) error {
-	r.result.After = r.loader.last
-	live, err := r.e.liveContent(ctx, r.result.Target.ID)
-	if err != nil {
-		return fmt.Errorf("the restored database could not be held against the backup: %w", err)
-	}
-	r.result.Compared = true
-	r.result.Differences = r.differences(live)
-	if len(r.result.Differences) > 0 {
-		return fault.New(fault.Proof, "", "what was restored is not what the backup holds: %s", strings.Join(r.result.Differences, "; "))
-	}
-	r.result.State = StateRestored
-	if err := r.loader.unmark(ctx); err != nil {
-		r.result.Warnings = append(r.result.Warnings, err)
-	}
-	if bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Target.ID, time.Time{}); err == nil {
-		r.result.After = bookmark
-	}
-	return nil
 }
 
 // conclude says how the run ended, in the bucket and in the catalogue.
@@ -409,9 +413,9 @@ func (r *restoreRun) conclude(ctx context.Context, failure error) {
 		status = catalog.RunInterrupted
 	}
 	err := r.e.endChange(ctx, r.log, manifest.End{
-		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(ctx, r.log), Status: string(status), Message: message,
+		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(context.WithoutCancel(ctx), r.log), Status: string(status), Message: message,
 		Restored: &manifest.Restored{
-			State: string(r.result.State), Bookmark: r.result.After, Compared: r.result.Compared, Differences: r.result.Differences,
+			State: string(r.result.State), Bookmark: r.result.After, Compared: r.result.Compared, Differences: r.result.Differences, Fingerprints: r.result.Fingerprints,
 			Statements: r.result.Statements, Bytes: r.result.Bytes, UnavailableSeconds: r.result.Unavailable.Seconds(),
 		},
 	})

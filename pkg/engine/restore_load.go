@@ -47,6 +47,10 @@ type loader struct {
 	statements int
 	bytes      int64
 	took       time.Duration // in which the database answered nobody
+	// whole is how many bytes there are in all, and outlook how long they may
+	// take.
+	whole   int64
+	outlook Outlook
 	// last is the bookmark after the last piece.
 	last string
 	// tried is set when something may have been changed.
@@ -61,6 +65,11 @@ type cut struct {
 
 // load imports everything.
 func (l *loader) load(ctx context.Context) (err error) {
+	size, err := l.source.extent(ctx)
+	if err != nil {
+		return err
+	}
+	l.whole = size.bytes
 	if l.file, err = tempFile(""); err != nil {
 		return err
 	}
@@ -176,7 +185,7 @@ func (l *loader) try(ctx context.Context, p piece) error {
 				return nil
 			}
 		}
-		again := failed.Ambiguous || failed.Cause == d1.ImportBusy
+		again := (failed.Ambiguous || failed.Cause == d1.ImportBusy) && !errors.Is(err, d1.ErrDeadline)
 		if failed.Cause == d1.ImportReset && p.units > 1 {
 			again = false // it would be again, and half of it may go
 		}
@@ -195,18 +204,26 @@ func (l *loader) once(ctx context.Context, p piece) error {
 	nonce := fmt.Sprintf("-- %s, piece %d, try %d, %s\n", l.job, p.number, p.tryNow, l.e.opts.NewRunID())
 	head := nonce + p.prelude
 	size := int64(len(head)) + p.size + int64(len(p.mark))
-	began, before, detail := l.e.opts.Now(), l.bytes, l.outlook(p)
+	before, what := l.bytes, l.what(p)
+	var started time.Time
 	l.tried = true
 	imported, err := l.e.opts.D1.Import(ctx, d1.ImportRequest{
 		ID: l.target, Size: size, Silence: l.e.opts.ExportTimeout,
 		Open: func() io.Reader {
 			return io.MultiReader(strings.NewReader(head), io.NewSectionReader(l.file, p.from, p.size), strings.NewReader(p.mark))
 		},
-		Progress: func(n int64) {
-			l.e.observeLoad(l.source, before+n, detail)
+		Progress: func(n int64) { l.observe(before+n, "uploading "+what) },
+		Running: func() {
+			now := l.e.opts.Now()
+			if started.IsZero() {
+				started = now
+			}
+			l.observe(before+p.size, what+l.silence(now.Sub(started)))
 		},
 	})
-	l.took += l.e.opts.Now().Sub(began)
+	if !started.IsZero() {
+		l.took += l.e.opts.Now().Sub(started)
+	}
 	if err != nil {
 		return err
 	}
@@ -219,20 +236,31 @@ func (l *loader) done(p piece, imported d1.Imported) {
 	l.statements += p.statements
 	l.bytes += p.size
 	l.last = imported.Bookmark
-	l.e.observeLoad(l.source, l.bytes, fmt.Sprintf("%d statements are in", l.statements))
+	l.observe(l.bytes, fmt.Sprintf("%d statements are in", l.statements))
 }
 
-// outlook says what a piece brings in, and for how long the database will answer
-// nobody, as far as the pieces before it tell.
-func (l *loader) outlook(p piece) string {
-	text := fmt.Sprintf("import %d, statements %d to %d of a backup of %d rows; the database answers nobody", p.number,
+func (l *loader) observe(bytes int64, detail string) {
+	l.e.observeLoad(l.source, bytes, l.whole, detail)
+}
+
+// what says what a piece brings in.
+func (l *loader) what(p piece) string {
+	return fmt.Sprintf("import %d, statements %d to %d of a backup of %d rows", p.number,
 		l.statements+1, l.statements+p.statements, l.source.Plan.Rows())
-	left := l.source.Plan.Summary.Bytes - l.bytes
-	if l.bytes == 0 || left <= 0 {
+}
+
+// silence says that the database answers nobody, since when, and for how much
+// longer as far as earlier restores or the pieces before this one tell.
+func (l *loader) silence(since time.Duration) string {
+	text := fmt.Sprintf("; the database answers nobody, for %s so far", since.Round(time.Second))
+	more, left := l.outlook.About, l.whole-l.bytes
+	if l.bytes > 0 && left > 0 {
+		more = time.Duration(float64(l.took) * float64(left) / float64(l.bytes))
+	}
+	if more = (more - since).Round(time.Second); more <= 0 {
 		return text
 	}
-	more := time.Duration(float64(l.took) * float64(left) / float64(l.bytes))
-	return fmt.Sprintf("%s for about %s more", text, more.Round(time.Second))
+	return fmt.Sprintf("%s and about %s more", text, more)
 }
 
 // in says whether a piece is in the database.
@@ -263,7 +291,7 @@ func (l *loader) unmark(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if n == tries || !pause(ctx, l.e.opts.Pause(n)) {
+		if n == tries || errors.Is(err, d1.ErrDeadline) || !pause(ctx, l.e.opts.Pause(n)) {
 			return fmt.Errorf("drop the table %s, by which the restore was followed: %w", l.marker, err)
 		}
 	}

@@ -22,7 +22,7 @@ func (s *Source) Only(tables []string) error {
 	case err != nil:
 		return fault.Wrap(fault.Refused, "", fmt.Errorf("%s: %w", s.Entry.ID(), err))
 	}
-	s.Dependencies = dependencies
+	s.Dependencies, s.written = dependencies, extent{}
 	return nil
 }
 
@@ -56,6 +56,7 @@ func (r *restoreRun) exchange() error {
 			fmt.Errorf("these tables cannot be restored into %s, which was not touched: %w", r.req.Target, err))
 	}
 	r.before = before
+	r.result.Reindexed, r.result.Stale = r.req.Source.Plan.Reindexed(), r.req.Source.Plan.Stale()
 	return nil
 }
 
@@ -66,7 +67,7 @@ func (r *restoreRun) prepareTables(ctx context.Context) error {
 		return err
 	}
 	if len(there) > 0 {
-		r.result.Replaced = Replacement{Database: r.result.Target, Tables: there, Chosen: r.tables()}
+		r.result.Replaced = Replacement{Database: r.result.Target, Tables: there, Chosen: r.tables(), Outlook: r.outlook}
 	}
 	if len(there) > 0 && !r.req.Replace {
 		return fault.New(fault.Refused, "--replace, which leaves the other tables, or --to another database",
@@ -84,6 +85,7 @@ func (r *restoreRun) prepareTables(ctx context.Context) error {
 // tablesThere are the chosen tables that a database holds, with their rows.
 func (e *Engine) tablesThere(ctx context.Context, id string, live content, chosen []string) ([]backup.Table, error) {
 	var there []backup.Table
+	var err error
 	for _, o := range live.objects {
 		if o.Type != "table" || !isAmong(chosen, o.Name) {
 			continue
@@ -91,12 +93,8 @@ func (e *Engine) tablesThere(ctx context.Context, id string, live content, chose
 		t := backup.Table{Name: o.Name}
 		if i := slices.IndexFunc(live.tables, func(other backup.Table) bool { return other.Name == o.Name }); i >= 0 {
 			t.Rows = live.tables[i].Rows
-		} else {
-			counts, err := e.count(ctx, id, []string{o.Name})
-			if err != nil {
-				return nil, fmt.Errorf("count the rows of %s: %w", o.Name, err)
-			}
-			t.Rows = counts[0]
+		} else if t.Rows, err = e.countOne(ctx, id, &live, o.Name); err != nil {
+			return nil, fmt.Errorf("count the rows of %s: %w", o.Name, err)
 		}
 		there = append(there, t)
 	}
@@ -173,6 +171,7 @@ func (c content) others(now content, chosen []string) (lost, grown []string) {
 		case isAmong(chosen, t.Name):
 		case !there:
 			lost = append(lost, "the table "+t.Name+", which was not restored, is gone")
+		case n == backup.RowsUnknown || t.Rows == backup.RowsUnknown:
 		case n < t.Rows:
 			lost = append(lost, text)
 		case n > t.Rows:
@@ -187,13 +186,19 @@ func (r *restoreRun) explained(failure error) error {
 	if failure == nil || r.tables() == nil {
 		return failure
 	}
-	const hint = "choose those tables, too, or --to d1: a new database"
+	const elsewhere = "--to d1: a new database"
+	const hint = "choose those tables, too, or " + elsewhere
 	text := failure.Error()
 	if _, says, found := strings.Cut(text, plan.GuardSays); found {
 		return fault.New(fault.Refused, hint, "%s", says)
 	}
 	if strings.Contains(text, "FOREIGN KEY constraint failed") {
 		return fault.New(fault.Refused, hint, "rows of other tables point at rows that the backup does not have, or rows of the backup at rows that are not there: %v", failure)
+	}
+	if strings.Contains(text, "UNIQUE constraint failed") {
+		// Rows that others point at are changed one by one, and SQLite looks at
+		// each by itself.
+		return fault.New(fault.Refused, elsewhere+", and take from there what is missing", "rows have exchanged values that must be unique since the backup, and cannot be changed one by one: %v", failure)
 	}
 	return failure
 }

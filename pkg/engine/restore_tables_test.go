@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -37,7 +38,29 @@ func TestRestoreTablesKeepsChildren(t *testing.T) {
 		"a key of another":   {parent: "CREATE TABLE p(id INTEGER PRIMARY KEY, v TEXT UNIQUE, up)", child: "p REFERENCES p(v) ON DELETE CASCADE", want: fault.Refused, says: "something else than its primary key"},
 		"no primary key":     {parent: "CREATE TABLE p(id UNIQUE, v TEXT, up)", child: "p REFERENCES p(id) ON DELETE SET NULL", want: fault.Refused, says: "it has no primary key"},
 		"a unique value":     {parent: "CREATE TABLE p(id TEXT PRIMARY KEY, v TEXT UNIQUE, up)", child: "p REFERENCES p(id) ON DELETE CASCADE", then: []string{"INSERT INTO p VALUES('x','gone',NULL)", "UPDATE p SET v='other' WHERE id=1"}},
-		"two columns":        {parent: "CREATE TABLE p(id INT, v TEXT, up, PRIMARY KEY(id, v)) WITHOUT ROWID", child: "p, v GENERATED ALWAYS AS (iif(p=1,'one','two')), FOREIGN KEY(p,v) REFERENCES p(id,v) ON DELETE CASCADE"},
+		"swapped values": {
+			parent: "CREATE TABLE p(id TEXT PRIMARY KEY, v TEXT UNIQUE, up)", child: "p REFERENCES p(id) ON DELETE CASCADE",
+			then: []string{"UPDATE p SET v='x' WHERE id=1", "UPDATE p SET v='one' WHERE id=2", "UPDATE p SET v='two' WHERE id=1"},
+			want: fault.Refused, says: "rows have exchanged values that must be unique",
+		},
+		"swapped values of a unique index": {
+			parent: "CREATE TABLE p(id TEXT PRIMARY KEY, v TEXT, up)", child: "p REFERENCES p(id) ON DELETE CASCADE",
+			then: []string{"CREATE UNIQUE INDEX pu ON p(v)", "UPDATE p SET v='x' WHERE id=1", "UPDATE p SET v='one' WHERE id=2", "UPDATE p SET v='two' WHERE id=1"},
+		},
+		"live triggers": {
+			child: "p REFERENCES p(id) ON DELETE CASCADE",
+			then: []string{
+				"CREATE TRIGGER a1 AFTER INSERT ON p BEGIN DELETE FROM c; END", "CREATE TRIGGER a2 AFTER UPDATE ON p BEGIN DELETE FROM c; END",
+				"CREATE TRIGGER a3 BEFORE DELETE ON p BEGIN DELETE FROM c; END", "CREATE TRIGGER a4 AFTER UPDATE ON c BEGIN DELETE FROM c; END",
+			},
+		},
+		"live triggers, dropped": {
+			child: "p REFERENCES p(id)",
+			then: []string{
+				"CREATE TRIGGER a1 AFTER INSERT ON p BEGIN DELETE FROM c; END", "CREATE TRIGGER a3 BEFORE DELETE ON p BEGIN DELETE FROM c; END",
+			},
+		},
+		"two columns": {parent: "CREATE TABLE p(id INT, v TEXT, up, PRIMARY KEY(id, v)) WITHOUT ROWID", child: "p, v GENERATED ALWAYS AS (iif(p=1,'one','two')), FOREIGN KEY(p,v) REFERENCES p(id,v) ON DELETE CASCADE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,25 +125,60 @@ func rowsFor(text, table string) []string {
 // restoreTables replaces tables of app by those of the night's backup.
 func (b *bench) restoreTables(e *engine.Engine, tables ...string) (engine.RestoreResult, error) {
 	b.t.Helper()
-	date, err := engine.ParseDate("2024-12-08T03:01")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	choice, err := e.Choose(b.t.Context(), date, "app", "")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	entry, err := e.Open(b.t.Context(), choice.Entry)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	source, err := e.Prepare(b.t.Context(), entry, b.t.TempDir())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer func() { _ = source.Close() }()
+	source := b.source(e, "2024-12-08T03:01", "app")
 	if err := source.Only(tables); err != nil {
 		b.t.Fatal(err)
 	}
 	return e.Restore(b.t.Context(), engine.RestoreRequest{Source: source, Target: "app", Replace: true})
+}
+
+// A full-text index over a chosen table is kept by triggers, and none fires when its
+// rows are exchanged: it is filled anew, or told where it cannot be.
+func TestRestoreTablesFillsIndexesAnew(t *testing.T) {
+	t.Parallel()
+	const index = "CREATE VIRTUAL TABLE docs_fts USING fts5(title, body, content='docs', content_rowid=id)"
+	for name, tt := range map[string]struct {
+		then             []string // after the backup
+		reindexed, stale []string
+	}{
+		"filled": {then: []string{index}, reindexed: []string{"docs_fts"}},
+		"another schema": {then: []string{
+			"ALTER TABLE docs ADD COLUMN tags", "CREATE VIRTUAL TABLE docs_fts USING fts5(title, tags, content=docs, content_rowid=id)",
+		}, stale: []string{"docs_fts"}},
+		"with its own rows": {then: []string{"CREATE VIRTUAL TABLE docs_fts USING fts5(title, body)"}},
+		"over another":      {then: []string{"CREATE TABLE notes(id INTEGER PRIMARY KEY, title)", "CREATE VIRTUAL TABLE docs_fts USING fts5(title, content=notes)"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.seed("app", "CREATE TABLE docs(id INTEGER PRIMARY KEY, title, body)", "INSERT INTO docs VALUES(1,'one','first words'),(2,'two','second words')")
+			e := b.host(nil)
+			b.night(e)
+			b.seed("app", append(tt.then,
+				"CREATE TRIGGER docs_new AFTER INSERT ON docs BEGIN INSERT INTO docs_fts(rowid,title) VALUES(new.id,new.title); END",
+				"DELETE FROM docs", "INSERT INTO docs(id,title) VALUES(7,'later')")...)
+			b.setClock(time.Date(2024, 12, 8, 11, 0, 0, 0, time.UTC))
+			source := b.source(e, "2024-12-08T03:01", "app")
+			if err := source.Only([]string{"docs"}); err != nil {
+				t.Fatal(err)
+			}
+			// D1 exports no database with a virtual table, so that there is no
+			// safety backup.
+			result, err := e.Restore(t.Context(), engine.RestoreRequest{Source: source, Target: "app", Replace: true, NoSafetyBackup: true})
+			if err != nil || !slices.Equal(result.Reindexed, tt.reindexed) || !slices.Equal(result.Stale, tt.stale) {
+				t.Fatalf("filled anew %q, stale %q: %v", result.Reindexed, result.Stale, err)
+			}
+			if tt.reindexed == nil {
+				return
+			}
+			found, err := b.client(nil).Raw(t.Context(), b.ids["app"], "SELECT group_concat(rowid) FROM docs_fts WHERE docs_fts MATCH 'words'")
+			if err != nil || found[0].Rows[0][0] != "1,2" {
+				t.Errorf("the index finds %v, %v", found, err)
+			}
+			found, err = b.client(nil).Raw(t.Context(), b.ids["app"], "SELECT count(*) FROM docs_fts WHERE docs_fts MATCH 'later'")
+			if err != nil || found[0].Rows[0][0] != json.Number("0") {
+				t.Errorf("of what is gone the index finds %v, %v", found, err)
+			}
+		})
+	}
 }

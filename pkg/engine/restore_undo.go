@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/d1"
 	"github.com/AutumnsGrove/patina/pkg/fault"
 	"github.com/AutumnsGrove/patina/pkg/manifest"
 	"github.com/AutumnsGrove/patina/pkg/store"
@@ -15,6 +16,8 @@ import (
 // takeBack brings the database back after a failure, if it is known that nobody
 // else wrote to it since, and says in the error what became of it.
 func (r *restoreRun) takeBack(ctx context.Context, failure error) error {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	in, err := r.somethingIn(ctx)
 	switch {
 	case err != nil:
@@ -26,16 +29,29 @@ func (r *restoreRun) takeBack(ctx context.Context, failure error) error {
 		r.result.State = StatePartial
 		return fault.Wrap(fault.Failed, r.restoreSafety(), fmt.Errorf("%w; %s holds a part of the backup, and there is no bookmark to go back to", failure, r.req.Target))
 	}
-	if err := r.alone(ctx); err != nil {
+	if err := r.travelBack(ctx); err != nil {
 		r.result.State = StatePartial
-		return fault.Wrap(fault.Failed, r.undoHint(), fmt.Errorf("%w; %s was not taken back to what it held before, because %w", failure, r.req.Target, err))
-	}
-	if _, err := r.e.opts.D1.TimeTravel(ctx, r.result.Target.ID, r.result.Bookmark); err != nil && !r.back(ctx) {
-		r.result.State = StatePartial
-		return fault.Wrap(fault.Failed, r.undoHint(), fmt.Errorf("%w; and %s could not be taken back: %w", failure, r.req.Target, err))
+		return fault.Wrap(fault.Failed, r.undoHint(), fmt.Errorf("%w; and %s was not taken back: %w", failure, r.req.Target, err))
 	}
 	r.result.State = StateReturned
 	return fmt.Errorf("%w; the database %s was taken back to what it held before", failure, r.req.Target)
+}
+
+// travelBack takes the database to the bookmark. It is tried again where a look
+// shows that it was not done, as long as the database is this run's alone.
+func (r *restoreRun) travelBack(ctx context.Context) error {
+	for n := 1; ; n++ {
+		if err := r.alone(ctx); err != nil {
+			return err
+		}
+		_, err := r.e.opts.D1.TimeTravel(ctx, r.result.Target.ID, r.result.Bookmark)
+		if err == nil || r.back(ctx) {
+			return nil
+		}
+		if d1.ClassOf(err) != d1.ClassRetry || n == tries || !pause(ctx, r.e.opts.Pause(n)) {
+			return err
+		}
+	}
 }
 
 // somethingIn says whether any piece got in.
@@ -81,12 +97,21 @@ func (r *restoreRun) undoHint() string {
 
 // restoreSafety is the command that brings the safety backup back.
 func (r *restoreRun) restoreSafety() string {
-	return safetyCommand(r.result.Replaced.SafetyBackup, r.req.Target)
+	return withoutBookmark(r.result.Replaced.SafetyBackup, r.req.Target)
 }
 
 func restoreCommand(entry Entry, target string) string {
 	return fmt.Sprintf("patina restore %s %s --job %s --to d1:%s --replace",
 		entry.Name.Day.Format(time.DateOnly), entry.Brief.Database, entry.Brief.JobID, target)
+}
+
+// withoutBookmark is the way back from a restore that had no bookmark: the safety
+// backup, which it had then, unless the database held nothing.
+func withoutBookmark(safety manifest.Safety, target string) string {
+	if safety.IsZero() {
+		return "delete the database " + target + ", which held nothing before, and restore again"
+	}
+	return safetyCommand(safety, target)
 }
 
 // safetyCommand brings a safety backup back.
@@ -117,7 +142,9 @@ func (r *restoreRun) afterTheDead(ctx context.Context) error {
 	case last < 0:
 		r.warn(said + "what the database holds is untouched by it, or all of its backup")
 		return nil
-	case !dead.Restore.Created || dead.Restore.Bookmark == "":
+	case dead.Restore.Bookmark == "":
+		return fault.New(fault.Refused, withoutBookmark(dead.Restore.SafetyBackup, r.req.Target), "%sthe database holds %d pieces of it", said, last)
+	case !dead.Restore.Created:
 		return fault.New(fault.Refused, "patina undo "+dead.Job.ID, "%sthe database holds %d pieces of it", said, last)
 	}
 	if _, err := r.e.opts.D1.TimeTravel(ctx, r.result.Target.ID, dead.Restore.Bookmark); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
@@ -94,7 +96,7 @@ func (r *rewindRun) run(ctx context.Context) error {
 		return fault.Wrap(fault.Refused, "--no-safety-backup goes on without a look and a backup",
 			fmt.Errorf("look at what %s holds; it was not touched: %w", r.result.Database.Name, err))
 	}
-	r.result.Tables = live.tables
+	r.result.Tables, r.result.Warnings = live.tables, append(r.result.Warnings, live.uncounted...)
 	if r.req.DryRun {
 		return nil
 	}
@@ -123,6 +125,43 @@ func (r *rewindRun) aim(ctx context.Context) error {
 	return nil
 }
 
+// RestoreJobs are the ids of the restores and rewinds on record, the newest first.
+// It reads keys only.
+func (e *Engine) RestoreJobs(ctx context.Context) ([]string, error) {
+	infos, err := e.runRecords(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, info := range infos {
+		name, isEnd, err := backup.ParseRunKey(info.Key)
+		if err == nil && !isEnd && (backup.Job{ID: name.JobID}).IsRestore() {
+			ids = append(ids, name.JobID)
+		}
+	}
+	slices.SortStableFunc(ids, func(a, b string) int {
+		_, a, _ = strings.Cut(a, "-") // without what it was, the time comes first
+		_, b, _ = strings.Cut(b, "-")
+		return strings.Compare(b, a)
+	})
+	return ids, nil
+}
+
+// noSuchRestore is the error for a job that is not on record. It names the newest
+// ones that are.
+func (e *Engine) noSuchRestore(ctx context.Context, job string) error {
+	const shown = 3
+	ids, err := e.RestoreJobs(ctx)
+	if err != nil {
+		return err
+	}
+	if len(ids) == 0 {
+		return fault.New(fault.Failed, "", "there is no record of a restore or rewind %s, nor of any other", job)
+	}
+	return fault.New(fault.Failed, "patina undo "+ids[0], "there is no record of a restore or rewind %s; the newest are %s",
+		job, strings.Join(ids[:min(len(ids), shown)], ", "))
+}
+
 // aimBeforeJob takes from the record of a restore what it was about to change.
 func (r *rewindRun) aimBeforeJob(ctx context.Context) error {
 	jobs, err := r.e.restores(ctx, func(id string) bool { return id == r.req.Job && (backup.Job{ID: id}).IsRestore() })
@@ -131,13 +170,13 @@ func (r *rewindRun) aimBeforeJob(ctx context.Context) error {
 	}
 	h := jobs[r.req.Job]
 	if h == nil || len(h.begins) == 0 || h.begins[0].Restore == nil {
-		return fault.New(fault.Failed, "patina status", "there is no record of a restore or rewind %s", r.req.Job)
+		return r.e.noSuchRestore(ctx, r.req.Job)
 	}
 	begin := h.begins[0]
 	r.result.Undone = &begin
 	r.result.Database, r.result.To, r.result.Since = begin.Restore.Target, begin.Restore.Bookmark, begin.Run.StartedAt
 	if r.result.To == "" {
-		return fault.New(fault.Refused, safetyCommand(begin.Restore.SafetyBackup, begin.Restore.Target.Name),
+		return fault.New(fault.Refused, withoutBookmark(begin.Restore.SafetyBackup, begin.Restore.Target.Name),
 			"%s has no bookmark on record", r.req.Job)
 	}
 	db, err := r.e.opts.D1.Get(ctx, begin.Restore.Target.ID)
@@ -188,17 +227,14 @@ func (r *rewindRun) safetyBackup(ctx context.Context) error {
 	return err
 }
 
-// ready reads the bookmark, asks, reads it again, and puts it on record.
+// ready finds the way back, asks, and puts it on record.
 func (r *rewindRun) ready(ctx context.Context, lease right) error {
-	if err := r.bookmark(ctx); err != nil {
-		return err
+	bookmark, warning, err := r.e.pointBefore(ctx, r.result.Replacement, r.confirmation())
+	if warning != nil {
+		r.result.Warnings = append(r.result.Warnings, warning)
 	}
-	if r.req.Confirm != nil {
-		if err := r.req.Confirm(r.result.Rewinding); err != nil {
-			return err
-		}
-	}
-	if err := r.bookmark(ctx); err != nil {
+	r.result.Bookmark = bookmark
+	if err != nil {
 		return err
 	}
 	return r.e.announceChange(ctx, r.log, lease, manifest.Begin{Job: r.result.Job, Run: r.result.Run, Restore: &manifest.Restoring{
@@ -206,43 +242,49 @@ func (r *rewindRun) ready(ctx context.Context, lease right) error {
 	}})
 }
 
-func (r *rewindRun) bookmark(ctx context.Context) error {
-	bookmark, err := r.e.opts.D1.Bookmark(ctx, r.result.Database.ID, time.Time{})
-	switch {
-	case err == nil:
-		r.result.Bookmark = bookmark
-	case r.result.SafetyBackup.IsZero():
-		return noWayBack(r.result.Database, err)
+// confirmation asks about the rewind of which the replacement is a part; nil where
+// nobody is asked.
+func (r *rewindRun) confirmation() func(Replacement) error {
+	if r.req.Confirm == nil {
+		return nil
 	}
-	return nil
+	return func(lost Replacement) error {
+		rewinding := r.result.Rewinding
+		rewinding.Replacement = lost
+		return r.req.Confirm(rewinding)
+	}
 }
 
 // travel takes the database back, and says how it ended.
 func (r *rewindRun) travel(ctx context.Context) error {
 	travelled, err := r.e.opts.D1.TimeTravel(ctx, r.result.Database.ID, r.result.To)
-	after, cancel := afterwards(ctx)
-	defer cancel()
 	if err != nil {
-		err = r.look(after, err)
-		r.conclude(after, err)
+		err = r.look(ctx, err)
+		r.conclude(ctx, err)
 		return err
 	}
 	r.result.State, r.result.Now = StateRestored, travelled.Bookmark
 	if travelled.PreviousBookmark != "" {
 		r.result.Bookmark = travelled.PreviousBookmark
 	}
-	r.conclude(after, nil)
+	r.conclude(ctx, nil)
 	return nil
 }
 
 // look finds out whether a call whose answer was lost was carried out.
 func (r *rewindRun) look(ctx context.Context, failure error) error {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	now, err := r.e.opts.D1.Bookmark(ctx, r.result.Database.ID, time.Time{})
 	if err == nil && now == r.result.Bookmark {
 		return fmt.Errorf("%w; the database %s was not touched", failure, r.result.Database.Name)
 	}
 	r.result.State = StatePartial
-	return fault.Wrap(fault.Failed, "patina undo "+r.result.Job.ID+" brings back what it held before",
+	hint := "patina undo " + r.result.Job.ID + " brings back what it held before"
+	if r.result.Bookmark == "" {
+		hint = safetyCommand(r.result.SafetyBackup, r.result.Database.Name)
+	}
+	return fault.Wrap(fault.Failed, hint,
 		errors.Join(fmt.Errorf("%w; %s may have been taken back to %s", failure, r.result.Database.Name, r.result.To), err))
 }
 
@@ -250,7 +292,7 @@ func (r *rewindRun) look(ctx context.Context, failure error) error {
 func (r *rewindRun) conclude(ctx context.Context, failure error) {
 	status, message := outcome(failure)
 	err := r.e.endChange(ctx, r.log, manifest.End{
-		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(ctx, r.log), Status: string(status), Message: message,
+		Job: r.result.Job, Run: r.result.Run, EndedAt: r.e.now(context.WithoutCancel(ctx), r.log), Status: string(status), Message: message,
 		Restored: &manifest.Restored{State: string(r.result.State), Bookmark: r.result.Now},
 	})
 	if err != nil {

@@ -22,7 +22,13 @@ type Source struct {
 	Dependencies []plan.Dependency
 
 	file *os.File
+	// written is how much SQL it takes to bring it back; zero until it is asked
+	// for.
+	written extent
 }
+
+// extent is an amount of SQL.
+type extent struct{ bytes, statements int64 }
 
 // Prepare fetches the backup of an opened entry (see Open) into a private
 // temporary file of the folder, which empty means the system's, and plans how it
@@ -81,6 +87,20 @@ func (s *Source) plan(ctx context.Context, e *Engine) error {
 	return nil
 }
 
+// extent is how much SQL it takes to bring the backup back. It is found out by
+// writing it, once.
+func (s *Source) extent(ctx context.Context) (extent, error) {
+	if s.written != (extent{}) {
+		return s.written, nil
+	}
+	bytes, statements, err := s.Plan.Measure(ctx)
+	if err != nil {
+		return extent{}, fmt.Errorf("write the dump of %s anew: %w", s.Entry.ID(), err)
+	}
+	s.written = extent{bytes, statements}
+	return s.written, nil
+}
+
 // Close frees the temporary file.
 func (s *Source) Close() error { return closeTemp(s.file) }
 
@@ -109,7 +129,7 @@ func (e *Engine) WriteSQL(ctx context.Context, s *Source, dst io.Writer) (SQLRes
 		n, err := buffered.Write(unit)
 		result.Bytes += int64(n)
 		result.Statements += statements
-		e.observeLoad(s, result.Bytes, fmt.Sprintf("%d statements", result.Statements))
+		e.observeLoad(s, result.Bytes, -1, fmt.Sprintf("%d statements", result.Statements))
 		return err
 	})
 	if err != nil {
@@ -123,9 +143,9 @@ func (e *Engine) observeRestore(entry Entry, phase Phase, bytes, total int64) {
 }
 
 // observeLoad tells how far the restoring of a source is.
-func (e *Engine) observeLoad(s *Source, bytes int64, detail string) {
+func (e *Engine) observeLoad(s *Source, bytes, total int64, detail string) {
 	e.opts.Observer.Observe(Event{
-		Database: s.Entry.Brief.Database, Phase: PhaseRestoring, Bytes: bytes, Total: s.Plan.Summary.Bytes, Detail: detail,
+		Database: s.Entry.Brief.Database, Phase: PhaseRestoring, Bytes: bytes, Total: total, Detail: detail,
 	})
 }
 

@@ -45,6 +45,18 @@ type VerifyRequest struct {
 	DryRun bool
 }
 
+// of says whose backups are asked for, in words; nothing where it is all.
+func (r VerifyRequest) of() string {
+	text := ""
+	if r.Database != "" {
+		text += " of " + r.Database
+	}
+	if !r.Date.IsZero() && !r.Date.Latest {
+		text += " for " + r.Date.String()
+	}
+	return text
+}
+
 // VerifyResult is what was proven. Verified are in the order of the listing.
 type VerifyResult struct {
 	Job                backup.Job
@@ -166,7 +178,7 @@ func (e *Engine) Verify(ctx context.Context, req VerifyRequest) (VerifyResult, e
 	}
 	chosen := req.choose(inv.entries)
 	if len(chosen) == 0 && !req.All {
-		return VerifyResult{}, fault.New(fault.Failed, "patina list", "there is no backup to verify")
+		return VerifyResult{}, fault.New(fault.Failed, "patina list", "there is no backup%s to verify", req.of())
 	}
 	r.result.Verified = copies(chosen)
 	if req.DryRun {
@@ -396,7 +408,7 @@ func sameContent(got dump.Summary, want manifest.Backup) error {
 		got, want any
 	}{
 		{"statements", got.Statements, want.Statements},
-		{"tables and rows", filled(got.Tables), filled(want.Tables)},
+		{"tables and rows", backup.Counts(got.Tables), backup.Counts(want.Tables)},
 		{"objects", filled(got.Objects), filled(want.Objects)},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {

@@ -1,12 +1,24 @@
-// Package flock takes locks on files and folders, by which processes of one machine
-// tell what is in use from what a dead one left: the kernel frees a lock when its
-// process ends, however it ends.
-//
-// A lock belongs to the open file, and is freed when that is closed. On a share it
-// may not reach from host to host.
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
 package flock
 
-import "errors"
+import (
+	"errors"
+	"os"
+	"syscall"
+)
 
-// ErrTaken is the error for a lock that another open file holds.
-var ErrTaken = errors.New("it is in use")
+// Works says whether locks lock.
+const Works = true
+
+// Try takes the lock on a file or folder, or returns ErrTaken.
+func Try(file *os.File) error {
+	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return ErrTaken
+	}
+	if err != nil {
+		return &os.PathError{Op: "flock", Path: file.Name(), Err: err}
+	}
+	return nil
+}

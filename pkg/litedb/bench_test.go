@@ -61,3 +61,44 @@ func BenchmarkLoad(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFingerprint compares taking the fingerprint of a table with counting
+// its rows, and with reading all of its values.
+func BenchmarkFingerprint(b *testing.B) {
+	text := dumptest.Users(16 << 20)
+	p, err := plan.Read(bytes.NewReader(text), int64(len(text)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	db, err := litedb.Load(b.Context(), litedb.InMemory, p, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = db.Discard() }()
+	b.Run("fingerprint", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			if _, err := db.Fingerprint(b.Context(), "users"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("count", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			if _, err := db.Tables(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			for _, err := range db.Select(b.Context(), "SELECT * FROM users") {
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
+}

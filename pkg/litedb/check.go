@@ -10,6 +10,7 @@ import (
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/dump"
+	"github.com/AutumnsGrove/patina/pkg/fingerprint"
 )
 
 // maxProblems is how many problems of a kind are told.
@@ -66,6 +67,20 @@ func (d *DB) Tables(ctx context.Context) ([]backup.Table, error) {
 		tables = append(tables, t)
 	}
 	return tables, nil
+}
+
+// Fingerprint tells the rows of a table from others. See package fingerprint.
+func (d *DB) Fingerprint(ctx context.Context, table string) (string, error) {
+	named, err := d.strings(ctx, fingerprint.Columns(table))
+	if err != nil {
+		return "", fmt.Errorf("read the columns of %s: %w", table, err)
+	}
+	columns := firsts(named)
+	answer, err := d.strings(ctx, fingerprint.Query(table, columns))
+	if err != nil {
+		return "", fmt.Errorf("take the fingerprint of %s: %w", table, err)
+	}
+	return fingerprint.Of(columns, answer[0]), nil
 }
 
 // Objects are the indexes, triggers, views and virtual tables, sorted by type and

@@ -39,7 +39,7 @@ func aBackup() Backup {
 			PartBytes: 5 << 20, Parts: 2, Compression: seal.Zstd,
 		},
 		Plain: sum("plain text"), Source: sum("plain text"),
-		Tables:     []backup.Table{{Name: "users", Rows: 420}, {Name: "sessions", Rows: 900}},
+		Tables:     []backup.Table{{Name: "users", Rows: 420, Fingerprint: "1:0123456789abcdef"}, {Name: "sessions", Rows: 900}},
 		Objects:    []backup.Object{{Type: "index", Name: "sessions_by_user"}},
 		Statements: 1328, LongestStatement: 412,
 		Fidelity: backup.FidelityUnchecked,

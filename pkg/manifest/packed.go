@@ -11,7 +11,7 @@ import (
 
 // packedVersion changes with every change of Backup, so that nothing is unpacked
 // that was packed of another one.
-const packedVersion = 2
+const packedVersion = 3
 
 // castagnoli is the checksum at the end of what is packed.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -116,7 +116,7 @@ func (p *packer) rest(b Backup) {
 	packList(p, b.Object.Recipients, p.text)
 	p.sum(b.Plain)
 	p.sum(b.Source)
-	packList(p, b.Tables, func(t backup.Table) { p.text(t.Name); p.number(t.Rows) })
+	packList(p, b.Tables, func(t backup.Table) { p.text(t.Name); p.number(t.Rows); p.text(t.Fingerprint) })
 	packList(p, b.Objects, func(o backup.Object) { p.texts(o.Type, o.Name) })
 	p.number(b.Statements)
 	p.number(b.LongestStatement)
@@ -213,7 +213,7 @@ func (u *unpacker) rest(b *Backup) {
 	b.Object.PartBytes, b.Object.Parts = u.number(), int(u.number())
 	b.Object.Recipients = unpackList(u, u.text)
 	b.Plain, b.Source = u.sum(), u.sum()
-	b.Tables = unpackList(u, func() backup.Table { return backup.Table{Name: u.text(), Rows: u.number()} })
+	b.Tables = unpackList(u, func() backup.Table { return backup.Table{Name: u.text(), Rows: u.number(), Fingerprint: u.text()} })
 	b.Objects = unpackList(u, func() backup.Object { return backup.Object{Type: u.text(), Name: u.text()} })
 	b.Statements, b.LongestStatement = u.number(), u.number()
 	b.Fidelity = backup.Fidelity(u.text())

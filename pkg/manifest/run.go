@@ -102,8 +102,10 @@ type Restored struct {
 	// are what was found.
 	Compared    bool     `json:"compared"`
 	Differences []string `json:"differences,omitempty"`
-	Statements  int      `json:"statements,omitempty"`
-	Bytes       int64    `json:"bytes,omitempty"`
+	// Fingerprints is of how many tables they were held against the backup's.
+	Fingerprints int   `json:"fingerprints,omitempty"`
+	Statements   int   `json:"statements,omitempty"`
+	Bytes        int64 `json:"bytes,omitempty"`
 	// UnavailableSeconds is how long the database answered nobody.
 	UnavailableSeconds float64 `json:"unavailableSeconds,omitempty"`
 }

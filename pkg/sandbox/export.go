@@ -37,25 +37,9 @@ func (x *exchange) export() (any, error) {
 	if body.OutputFormat != "polling" {
 		return nil, badRequest(`Invalid property: output_format => Invalid literal value, expected "polling"`)
 	}
-	if x.fault != nil && x.fault.Kind == FaultInner {
-		return inner(x.fault.Message), nil
-	}
-	x.db.lock.Lock()
-	defer x.db.lock.Unlock()
-	now := x.s.opts.Now()
-	if err := x.s.settle(x.db, now); err != nil {
-		return nil, err
-	}
-	if body.CurrentBookmark == nil {
+	return x.step(taskExport, body.CurrentBookmark, x.exported, func(now time.Time) (any, error) {
 		return x.startExport(now, body.DumpOptions)
-	}
-	t := x.db.task
-	if t == nil || t.kind != taskExport || t.bookmark != *body.CurrentBookmark {
-		return inner(taskExport.idle()), nil
-	}
-	t.polls++
-	t.seenAt = now
-	return x.exported(now)
+	})
 }
 
 // startExport begins an export. The dump is made at once: the database is

@@ -69,32 +69,25 @@ func (x *exchange) importFile() (any, error) {
 	if err := body.check(); err != nil {
 		return nil, err
 	}
-	if x.fault != nil && x.fault.Kind == FaultInner {
-		return inner(x.fault.Message), nil
+	var polled *string
+	if body.Action == "poll" {
+		polled = &body.CurrentBookmark
 	}
-	x.db.lock.Lock()
-	defer x.db.lock.Unlock()
-	now := x.s.opts.Now()
-	if err := x.s.settle(x.db, now); err != nil {
-		return nil, err
-	}
-	switch body.Action {
-	case "init":
-		return x.initImport(body.ETag, now)
-	case "ingest":
-		path, ok := x.s.uploaded(x.db, body.Filename, body.ETag)
-		if !ok {
-			return inner("Input file " + body.Filename + " missing or invalid"), nil
+	return x.step(taskImport, polled, x.imported, func(now time.Time) (any, error) {
+		if body.Action == "init" {
+			return x.initImport(body.ETag, now)
 		}
-		return x.startImport(path, now)
+		return x.ingest(body, now)
+	})
+}
+
+// ingest starts with a file that was uploaded.
+func (x *exchange) ingest(body importBody, now time.Time) (any, error) {
+	path, ok := x.s.uploaded(x.db, body.Filename, body.ETag)
+	if !ok {
+		return inner("Input file " + body.Filename + " missing or invalid"), nil
 	}
-	t := x.db.task
-	if t == nil || t.kind != taskImport || t.bookmark != body.CurrentBookmark {
-		return inner(taskImport.idle()), nil
-	}
-	t.polls++
-	t.seenAt = now
-	return x.imported(now)
+	return x.startImport(path, now)
 }
 
 // initImport asks for a file, or starts at once with one that is there already.

@@ -41,6 +41,30 @@ func inner(message string) map[string]any {
 	return map[string]any{"success": false, "error": message}
 }
 
+// step is one call about an export or import: the poll of the task with a bookmark,
+// or, where none is polled, a start. It works with the database's lock held.
+func (x *exchange) step(kind taskKind, polled *string, goOn, start func(now time.Time) (any, error)) (any, error) {
+	if x.fault != nil && x.fault.Kind == FaultInner {
+		return inner(x.fault.Message), nil
+	}
+	x.db.lock.Lock()
+	defer x.db.lock.Unlock()
+	now := x.s.opts.Now()
+	if err := x.s.settle(x.db, now); err != nil {
+		return nil, err
+	}
+	if polled == nil {
+		return start(now)
+	}
+	t := x.db.task
+	if t == nil || t.kind != kind || t.bookmark != *polled {
+		return inner(kind.idle()), nil
+	}
+	t.polls++
+	t.seenAt = now
+	return goOn(now)
+}
+
 // active tells that a task goes on.
 func (t *task) active(messages ...string) map[string]any {
 	return t.told("active", messages)

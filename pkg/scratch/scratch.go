@@ -1,206 +1,188 @@
-// Package scratch makes the folders in which databases are built, and removes those
-// that dead processes left.
+// Package scratch makes the private places in which something is built before it
+// gets its name, or is thrown away.
 //
 // The rules it keeps:
 //
-//   - A folder is its user's alone, and locked while its process lives.
-//   - Who makes one removes the leftovers that lie beside it: folders of its names,
-//     of this user and this host, which nobody else may enter, which hold nothing but
-//     such a database, and whose lock is free. Whatever else bears such a name is
-//     left alone, and so is all of it where there are no locks.
-//   - A leftover is no reason to fail: what stays is tried again by the next.
-//   - A link is not followed. The folder around may be everybody's, as /tmp is.
-//
-// A share may not carry locks from host to host, which is why the names have the
-// host.
+//   - Nobody else can open them: folders have mode 0700, files 0600.
+//   - Who makes one holds a lock on it while he lives, and removes what dead
+//     processes of the same user left beside it. So what a kill leaves, the next run
+//     of its kind in that place clears away.
+//   - Nothing else is touched: names that are not this package's, links, what belongs
+//     to others, what is locked, and what changed within the hour, for shares whose
+//     locks do not reach from host to host.
+//   - A sweep that fails is nobody's concern, and is tried again by the next.
 package scratch
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/AutumnsGrove/patina/pkg/flock"
 )
 
-// database is the one file that is built in a folder.
-const database = "new.db"
+const (
+	folderPrefix = ".patina-scratch-"
+	fileSuffix   = ".part"
+	// leftoverAge is how long a place must have rested before it is taken for a
+	// leftover.
+	leftoverAge = time.Hour
+	// maxTries bounds the tries for a place: a sweep may take one in the instant
+	// between its creation and its lock.
+	maxTries = 100
+)
 
-// maxTries bounds the tries for a folder of our own: a sweep may take one in the
-// instant between its creation and its lock.
-const maxTries = 100
-
-// Folder is a folder that is this process's own.
+// Folder is a folder that is removed with all that is in it.
 type Folder struct {
 	path string
-	// lock is the open folder; nil where there are no locks.
-	lock *os.File
+	held *os.File
 }
 
-// New makes a folder in a parent, which empty means the system's for temporary
-// files, after it has removed what dead processes left there.
-func New(parent string) (*Folder, error) {
+// NewFolder makes a folder in another one, which empty means that of the system's
+// temporary files. The caller removes it.
+func NewFolder(parent string) (*Folder, error) {
 	if parent == "" {
 		parent = os.TempDir()
 	}
-	// Before, because the leftovers may be what fills the disk.
-	sweep(parent)
-	for range maxTries {
-		path, err := os.MkdirTemp(parent, prefix()+"*")
-		if err != nil {
-			return nil, fmt.Errorf("create a temporary folder: %w", err)
+	path, held, err := claim(parent, folderPrefix, "", func(path string) (*os.File, error) {
+		if err := os.Mkdir(path, 0o700); err != nil {
+			return nil, err
 		}
-		lock, err := hold(path)
-		if err == nil {
-			return &Folder{path, lock}, nil
-		}
-		if !errors.Is(err, flock.ErrTaken) {
-			return nil, errors.Join(fmt.Errorf("hold the temporary folder: %w", err), os.Remove(path))
-		}
+		return os.Open(path)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create a temporary folder: %w", err)
 	}
-	return nil, fmt.Errorf("no temporary folder in %d tries: %w", maxTries, flock.ErrTaken)
+	return &Folder{path, held}, nil
 }
 
-// hold locks a folder and makes sure that it still has its name, in that order: from
-// then on no sweep removes it. It returns flock.ErrTaken where one was faster.
-func hold(path string) (*os.File, error) {
-	folder, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+// Path is a file in the folder.
+func (f *Folder) Path(name string) string { return filepath.Join(f.path, name) }
+
+// Remove removes the folder.
+func (f *Folder) Remove() error { return errors.Join(f.held.Close(), os.RemoveAll(f.path)) }
+
+// NewFile makes a file beside the one that it is to become. The caller closes it,
+// and renames or removes it.
+func NewFile(beside string) (*os.File, error) {
+	folder, base := filepath.Split(beside)
+	if folder == "" {
+		folder = "."
+	}
+	_, file, err := claim(folder, "."+base+".", fileSuffix, func(path string) (*os.File, error) {
+		return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create a temporary file: %w", err)
+	}
+	return file, nil
+}
+
+// claim makes a place with a name that nobody has, holds it, and sweeps what the
+// dead left under such names.
+func claim(parent, prefix, suffix string, create func(path string) (*os.File, error)) (string, *os.File, error) {
+	for range maxTries {
+		path := filepath.Join(parent, prefix+rand.Text()+suffix)
+		file, err := create(path)
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) && exists(parent) {
+			continue
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		born, err := hold(path, file)
+		if err == nil {
+			sweep(parent, prefix, suffix, born.ModTime())
+			return path, file, nil
+		}
+		_ = file.Close() // nothing was written
+		if !errors.Is(err, flock.ErrTaken) {
+			return "", nil, errors.Join(err, os.Remove(path))
+		}
+	}
+	return "", nil, fmt.Errorf("none in %d tries: %w", maxTries, flock.ErrTaken)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// hold locks a file or folder and makes sure that it still has its name, in that
+// order: from then on no sweep takes it.
+func hold(path string, file *os.File) (fs.FileInfo, error) {
+	if err := flock.Try(file); err != nil {
+		return nil, err
+	}
+	held, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	named, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(held, named) {
 		return nil, flock.ErrTaken
 	}
-	if err != nil {
-		return nil, err
-	}
-	err = flock.Try(folder)
-	if errors.Is(err, errors.ErrUnsupported) {
-		// No sweep can lock it either. Such systems may not let go of an open folder.
-		return nil, folder.Close()
-	}
-	if err == nil && !names(os.Lstat, path, folder) {
-		err = flock.ErrTaken
-	}
-	if err != nil {
-		return nil, errors.Join(err, folder.Close())
-	}
-	return folder, nil
+	return held, err
 }
 
-// names says whether a name is that of an open folder, and no link to it.
-func names(lstat func(string) (fs.FileInfo, error), name string, folder *os.File) bool {
-	there, err := lstat(name)
-	if err != nil {
-		return false
+// sweep removes what dead processes left. The time is the file system's.
+func sweep(parent, prefix, suffix string, now time.Time) {
+	if !flock.Works {
+		return
 	}
-	opened, err := folder.Stat()
-	return err == nil && os.SameFile(there, opened)
-}
-
-// Database is where in the folder a database is built.
-func (f *Folder) Database() string { return filepath.Join(f.path, database) }
-
-// Remove removes the folder and all that is in it.
-func (f *Folder) Remove() error {
-	err := os.RemoveAll(f.path)
-	if f.lock == nil {
-		return err
-	}
-	return errors.Join(err, f.lock.Close())
-}
-
-// prefix is how the names of this host's folders begin, before a number.
-func prefix() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = ""
-	}
-	plain := strings.Map(func(r rune) rune {
-		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '-', r == '.':
-			return r
-		}
-		return '_'
-	}, host)
-	return ".patina-" + plain[:min(len(plain), 64)] + "-"
-}
-
-// sweep removes the folders in a parent that dead processes left.
-func sweep(parent string) {
-	root, err := os.OpenRoot(parent)
+	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return
 	}
-	defer root.Close() //nolint:errcheck // nothing was written to it
-	entries, err := readNames(root)
-	if err != nil {
-		return
-	}
-	for _, name := range entries {
-		if number, ours := strings.CutPrefix(name, prefix()); ours && number != "" && strings.Trim(number, "0123456789") == "" {
-			removeLeftover(root, name)
+	for _, entry := range entries {
+		middle, named := strings.CutPrefix(entry.Name(), prefix)
+		middle, ended := strings.CutSuffix(middle, suffix)
+		if named && ended && isText(middle) {
+			removeLeftover(filepath.Join(parent, entry.Name()), suffix == "", now)
 		}
 	}
 }
 
-func readNames(root *os.Root) ([]string, error) {
-	folder, err := root.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer folder.Close() //nolint:errcheck // it was only read
-	return folder.Readdirnames(-1)
+// isText says whether a text may be of rand.Text: 26 letters and digits of base 32.
+func isText(s string) bool {
+	return len(s) >= 26 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
 
-// removeLeftover removes a folder if it is a leftover for certain. Once it is locked
-// and still has its name, nobody else removes it; and since it is this user's alone,
-// nobody else puts anything into it.
-func removeLeftover(parent *os.Root, name string) {
-	if fi, err := parent.Lstat(name); err != nil || !private(fi) {
+func removeLeftover(path string, folder bool, now time.Time) {
+	found, err := os.Lstat(path)
+	if err != nil || found.IsDir() != folder || !folder && !found.Mode().IsRegular() || !ours(found) || now.Sub(lastChange(path, found)) < leftoverAge {
 		return
 	}
-	folder, err := parent.OpenRoot(name)
+	file, err := os.Open(path)
 	if err != nil {
 		return
 	}
-	defer folder.Close() //nolint:errcheck // nothing was written to it
-	lock, err := folder.Open(".")
+	defer file.Close() //nolint:errcheck // it was only read
+	if _, err := hold(path, file); err != nil {
+		return
+	}
+	_ = os.RemoveAll(path)
+}
+
+// lastChange is when a file, or anything in a folder, was written last.
+func lastChange(path string, found fs.FileInfo) time.Time {
+	last := found.ModTime()
+	if !found.IsDir() {
+		return last
+	}
+	entries, err := os.ReadDir(path)
 	if err != nil {
-		return
+		return last
 	}
-	defer lock.Close() //nolint:errcheck // it was only read
-	if flock.Try(lock) != nil || !names(parent.Lstat, name, lock) {
-		return
-	}
-	// It may not be what was looked at first.
-	if fi, err := lock.Stat(); err != nil || !private(fi) {
-		return
-	}
-	files, err := lock.Readdirnames(-1)
-	if err != nil || slices.ContainsFunc(files, func(file string) bool { return !built(folder, file) }) {
-		return
-	}
-	for _, file := range files {
-		if folder.Remove(file) != nil {
-			return
+	for _, entry := range entries {
+		if inside, err := entry.Info(); err == nil && inside.ModTime().After(last) {
+			last = inside.ModTime()
 		}
 	}
-	_ = parent.Remove(name) // a leftover is no reason to fail
-}
-
-// private says whether it is a folder that this user alone may enter.
-func private(fi fs.FileInfo) bool {
-	return fi.IsDir() && fi.Mode().Perm()&0o077 == 0 && own(fi)
-}
-
-// built says whether a file is of a database that was built.
-func built(folder *os.Root, name string) bool {
-	suffix, found := strings.CutPrefix(name, database)
-	if !found || !slices.Contains([]string{"", "-journal", "-wal", "-shm"}, suffix) {
-		return false
-	}
-	fi, err := folder.Lstat(name)
-	return err == nil && fi.Mode().IsRegular()
+	return last
 }

@@ -143,14 +143,24 @@ func (e *emitter) rebuilds() error {
 		case v.direct != nil:
 			err = e.rowsOf(v.direct, nil, nil)
 		default:
-			name := dump.QuoteName(v.name)
-			err = e.statement("INSERT INTO " + name + " (" + name + ") VALUES('rebuild');")
+			err = e.rebuild(v.name)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	for _, name := range e.plan.reindexed {
+		if err := e.rebuild(name); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// rebuild fills an index over another table's rows of these.
+func (e *emitter) rebuild(index string) error {
+	name := dump.QuoteName(index)
+	return e.statement("INSERT INTO " + name + " (" + name + ") VALUES('rebuild');")
 }
 
 // sequence sets the counters of AUTOINCREMENT, which the rows have moved.

@@ -83,25 +83,11 @@ func nearest(all []string, name string) []string {
 // not be filled.
 func (p *Plan) contentChosen(chosen map[string]bool) error {
 	for _, v := range p.virtuals {
-		if content := v.contentName(); v.outside && chosen[fold(v.name)] && !chosen[fold(content)] {
+		if content := v.option("content"); v.outside && chosen[fold(v.name)] && !chosen[fold(content)] {
 			return fmt.Errorf("the full-text index %s has no rows but those of %s, which must be chosen, too: %w", v.name, content, ErrRefused)
 		}
 	}
 	return nil
-}
-
-// contentName is the table or view whose rows a full-text index is over.
-func (v *virtual) contentName() string {
-	for _, argument := range v.arguments {
-		value, found := contentArgument(argument)
-		if !found {
-			continue
-		}
-		for token := range dump.Tokens(value) {
-			return token.Name()
-		}
-	}
-	return ""
 }
 
 // schema is what the plan makes, as sqlite_schema has it.
@@ -138,35 +124,6 @@ func (p *Plan) keepOnly(chosen map[string]bool) {
 	p.views, p.stats = nil, table{}
 	p.changes = slices.DeleteFunc(p.changes, func(c Change) bool { return !chosen[fold(c.Name)] })
 	p.found = len(p.changes)
-}
-
-// Extent is how much the plan brings back at most, in bytes and statements of the
-// dump.
-func (p *Plan) Extent() (bytes, statements int64) {
-	if p.chosen == nil {
-		return p.Summary.Bytes, p.Summary.Statements
-	}
-	add := func(t *table) {
-		if t == nil {
-			return
-		}
-		statements += t.rows
-		for _, s := range t.spans {
-			bytes += s.to - s.from
-		}
-	}
-	for _, t := range p.tables {
-		add(t)
-	}
-	for _, v := range p.virtuals {
-		add(v.content)
-		add(v.direct)
-	}
-	for _, o := range p.schema() {
-		bytes += int64(len(o.SQL))
-		statements++
-	}
-	return bytes, statements
 }
 
 // ofChosen are the indexes and triggers that the plan makes.

@@ -99,6 +99,9 @@ type Plan struct {
 
 	chosen []string        // tables; nil for all
 	taken  map[string]bool // folded names that are not free
+	// reindexed are the indexes of the database over chosen tables that are
+	// filled anew, and stale those that cannot be.
+	reindexed, stale []string
 }
 
 // Read looks through a dump of the given size. What is wrong with the dump is
@@ -195,8 +198,15 @@ func internal(name string) bool {
 	return strings.HasPrefix(name, "_cf_") || strings.HasPrefix(name, "sqlite_")
 }
 
-// fold is [dump.FoldName].
-func fold(name string) string { return dump.FoldName(name) }
+// fold is a name as SQLite compares it: without the case of ASCII letters.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, name)
+}
 
 func (p *Plan) table(name string) *table {
 	key := fold(name)

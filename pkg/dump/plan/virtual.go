@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/dump"
 )
@@ -59,25 +60,34 @@ func (p *Plan) createVirtual(st dump.Statement, name string, create []byte) erro
 	default:
 		return refused(st, "the virtual table %s of the module %s, which cannot be filled", name, v.module)
 	}
-	for _, argument := range v.arguments {
-		value, found := contentArgument(argument)
-		if !found {
-			continue
-		}
-		v.outside = true
-		if len(bytes.Trim(value, " \t\n\r'\"`[]")) == 0 {
-			return refused(st, "the index %s, which keeps no content of which it could be filled", name)
-		}
+	if _, v.outside = v.lookup("content"); v.outside && strings.TrimSpace(v.option("content")) == "" {
+		return refused(st, "the index %s, which keeps no content of which it could be filled", name)
 	}
 	p.virtuals = append(p.virtuals, v)
 	return nil
 }
 
-// contentArgument is what an argument of fts5 says of whose rows the index is over,
-// if it says that (https://sqlite.org/fts5.html#external_content_tables).
-func contentArgument(argument []byte) (value []byte, found bool) {
-	key, value, found := bytes.Cut(argument, []byte("="))
-	return value, found && fold(string(bytes.TrimSpace(key))) == "content"
+// option is what an argument of the kind name=value says, without its quotes; such
+// is content, the table whose rows an index is over
+// (https://sqlite.org/fts5.html#external_content_tables).
+func (v *virtual) option(name string) string {
+	value, _ := v.lookup(name)
+	return value
+}
+
+// lookup is option, and whether there is one.
+func (v *virtual) lookup(name string) (value string, found bool) {
+	for _, argument := range v.arguments {
+		key, text, isOption := bytes.Cut(argument, []byte("="))
+		if !isOption || fold(string(bytes.TrimSpace(key))) != name {
+			continue
+		}
+		for token := range dump.Tokens(text) {
+			return token.Name(), true
+		}
+		return "", true
+	}
+	return "", false
 }
 
 // moduleOf reads the module of a CREATE VIRTUAL TABLE and its arguments.

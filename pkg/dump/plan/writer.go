@@ -45,6 +45,17 @@ func (p *Plan) WriteSQL(ctx context.Context, out Unit) error {
 	return w.flush()
 }
 
+// Measure is how much WriteSQL writes. That is another number than those of the
+// dump: rows are packed.
+func (p *Plan) Measure(ctx context.Context) (bytes, statements int64, err error) {
+	err = p.WriteSQL(ctx, func(sql []byte, n int) error {
+		bytes += int64(len(sql))
+		statements += int64(n)
+		return nil
+	})
+	return bytes, statements, err
+}
+
 // writer is the sink that writes SQL.
 type writer struct {
 	plan  *Plan

@@ -59,11 +59,9 @@ func (s *Store) newTemp() (*temp, error) {
 }
 
 // hold locks a file and makes sure that it still has its name, in that order:
-// from then on nobody else removes it. It returns flock.ErrTaken for a file that is
-// held, or was removed, by another process.
+// from then on nobody else removes it.
 func (s *Store) hold(name string, file *os.File) (fs.FileInfo, error) {
-	// Where there are no locks, leftovers are told by their age alone.
-	if err := flock.Try(file); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := flock.Try(file); err != nil {
 		return nil, err
 	}
 	fi, err := file.Stat()
