@@ -69,10 +69,11 @@ func (w *walk) prepare(ctx context.Context, inOld, inNew bool) error {
 }
 
 // shared tells the names that both lists have from those that the first has
-// alone. SQLite takes the cases of letters for one.
+// alone. A query for a column that is not there would not fail: SQLite takes its
+// name for a text.
 func shared(names, others []string) (both, alone []string) {
 	for _, name := range names {
-		if slices.ContainsFunc(others, func(o string) bool { return strings.EqualFold(o, name) }) {
+		if slices.ContainsFunc(others, func(o string) bool { return dump.SameName(o, name) }) {
 			both = append(both, name)
 			continue
 		}
@@ -84,7 +85,7 @@ func shared(names, others []string) (both, alone []string) {
 // keyOf is what tells rows apart on both sides.
 func keyOf(before, after litedb.Shape) (By, []string) {
 	switch {
-	case !slices.EqualFunc(before.Key, after.Key, strings.EqualFold):
+	case !slices.EqualFunc(before.Key, after.Key, dump.SameName):
 		return ByContent, nil
 	case len(before.Key) > 0:
 		return ByPrimaryKey, before.Key
