@@ -36,9 +36,13 @@ type Options struct {
 	Tables []string
 	// Examples is how many rows of each kind are told of a table.
 	Examples int
-	// Progress is told how many rows were compared so far; may be nil.
-	Progress func(rows int64)
+	// Progress may be nil.
+	Progress Progress
 }
+
+// Progress is told which table is compared, and how many rows of both sides were
+// read so far, in all tables: when a table begins, and then now and again.
+type Progress func(table string, rows int64)
 
 // Result is how two databases differ.
 type Result struct {

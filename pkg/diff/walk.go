@@ -16,8 +16,9 @@ import (
 type walk struct {
 	old, new Database
 	opts     Options
-	rows     *int64
-	table    Table
+	// rows is how many were read so far, in all tables.
+	rows  *int64
+	table Table
 	// columns are what both sides have; keys are how many values of the key come
 	// before theirs in a row.
 	columns          []string
@@ -146,15 +147,19 @@ func (w *walk) query(rowID string) string {
 type cursor struct {
 	next func() ([]driver.Value, error, bool)
 	row  []driver.Value
+	// read is told of each row.
+	read func()
 }
 
 func (c *cursor) advance() error {
 	row, err, more := c.next()
-	c.row = row
-	if !more {
-		c.row = nil
+	c.row = nil
+	if !more || err != nil {
+		return err
 	}
-	return err
+	c.row = row
+	c.read()
+	return nil
 }
 
 // cursor begins a side; one without a query has no rows.
@@ -163,11 +168,14 @@ func (w *walk) cursor(ctx context.Context, db Database, query string) (*cursor, 
 		return &cursor{next: func() ([]driver.Value, error, bool) { return nil, nil, false }}, func() {}, nil
 	}
 	next, stop := iter.Pull2(db.Select(ctx, query))
-	c := &cursor{next: next}
+	c := &cursor{next: next, read: w.tell}
 	return c, stop, c.advance()
 }
 
 func (w *walk) run(ctx context.Context) error {
+	if w.opts.Progress != nil {
+		w.opts.Progress(w.table.Name, *w.rows) // a sort may come before the first row
+	}
 	old, stopOld, err := w.cursor(ctx, w.old, w.oldSQL)
 	defer stopOld()
 	if err != nil {
@@ -182,7 +190,6 @@ func (w *walk) run(ctx context.Context) error {
 		if err := w.step(old, new); err != nil {
 			return err
 		}
-		w.tell()
 	}
 	return nil
 }
@@ -268,12 +275,12 @@ func (w *walk) found(kind Kind, row []driver.Value, changes []Change) {
 	w.table.Examples = append(w.table.Examples, example)
 }
 
-// toldEvery is after how many rows progress is told.
+// toldEvery is after how many rows progress is told: it costs nothing then.
 const toldEvery = 4096
 
 func (w *walk) tell() {
 	*w.rows++
 	if w.opts.Progress != nil && *w.rows%toldEvery == 0 {
-		w.opts.Progress(*w.rows)
+		w.opts.Progress(w.table.Name, *w.rows)
 	}
 }
