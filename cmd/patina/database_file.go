@@ -20,7 +20,7 @@ func restoreSQLite(ctx context.Context, eng *engine.Engine, opts restoreOptions,
 		return result, err
 	}
 	defer func() { err = errors.Join(err, folder.Remove()) }()
-	built := folder.Path("new.db")
+	built := folder.Database()
 	if result, err = eng.LoadSQLite(ctx, source, built); err != nil || opts.request.DryRun {
 		return result, err
 	}

@@ -61,7 +61,11 @@ func (a *app) completeSides(cmd *cobra.Command, args []string, typed string) ([]
 	case len(args) < 2 && strings.HasPrefix(typed, "sqlite:"):
 		return nil, cobra.ShellCompDirectiveDefault
 	case len(args) < 2:
-		return append(a.dates(cmd), "live", "sqlite:"), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveKeepOrder
+		directive := cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		if strings.HasPrefix("sqlite:", typed) {
+			directive |= cobra.ShellCompDirectiveNoSpace // the file comes next
+		}
+		return append(a.dates(cmd), "live", "sqlite:"), directive
 	case len(args) == 2:
 		return a.completeDatabases(cmd, nil, typed)
 	}

@@ -78,9 +78,9 @@ func (p *progress) Observe(e engine.Event) {
 	p.detail = ""
 	switch e.Phase {
 	case engine.PhaseWaiting, engine.PhaseComparing:
-		p.detail = e.Detail
+		p.detail = visible(e.Detail)
 	case engine.PhaseRestoring:
-		p.detail = ofTotal(e) + e.Detail
+		p.detail = ofTotal(e) + visible(e.Detail)
 		if !p.loading[e.Database] {
 			p.loading[e.Database], p.bytes[e.Database] = true, 0
 		}

@@ -35,3 +35,16 @@ func TestProgressOfARestore(t *testing.T) {
 		}
 	}
 }
+
+// A person sees how far a comparison is, and no name out of a dump moves the cursor.
+func TestProgressOfAComparison(t *testing.T) {
+	t.Parallel()
+	var screen bytes.Buffer
+	a := &app{host: host{err: &screen, errTerminal: true, now: time.Now}}
+	p := a.newProgress()
+	p.Observe(engine.Event{Database: "alpha", Phase: engine.PhaseComparing, Total: -1, Detail: "9 of 12 rows, table \x1b[2Jpi"})
+	p.stop()
+	if want := `now: alpha (9 of 12 rows, table \x1b[2Jpi)`; !strings.Contains(screen.String(), want) {
+		t.Errorf("the screen shows %q, want %q", screen.String(), want)
+	}
+}

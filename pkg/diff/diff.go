@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/AutumnsGrove/patina/pkg/dump"
 	"github.com/AutumnsGrove/patina/pkg/litedb"
 )
 
@@ -35,9 +36,13 @@ type Options struct {
 	Tables []string
 	// Examples is how many rows of each kind are told of a table.
 	Examples int
-	// Progress is told how many rows were compared so far; may be nil.
-	Progress func(rows int64)
+	// Progress may be nil.
+	Progress Progress
 }
+
+// Progress is told which table is compared, and how many rows of both sides were
+// read so far, in all tables: when a table begins, and then now and again.
+type Progress func(table string, rows int64)
 
 // Result is how two databases differ.
 type Result struct {
@@ -138,21 +143,23 @@ func Compare(ctx context.Context, old, new Database, opts Options) (Result, erro
 	return result, nil
 }
 
-// object names an object of a schema.
-type object struct{ kind, name string }
+// object names an object of a schema, as SQLite compares names.
+type object struct{ kind, folded string }
 
-// schema is the SQL of all objects.
-type schema map[object]string
+// definition is an object's name as it is written, and its SQL.
+type definition struct{ name, sql string }
+
+type schema map[object]definition
 
 // has says whether there is a table, virtual or not.
 func (s schema) has(table string) bool {
-	_, virtual := s[object{"virtual", table}]
+	_, virtual := s[object{"virtual", dump.FoldName(table)}]
 	return virtual || s.ordinary(table)
 }
 
 // ordinary says whether there is a table that keeps its own rows.
 func (s schema) ordinary(table string) bool {
-	_, there := s[object{"table", table}]
+	_, there := s[object{"table", dump.FoldName(table)}]
 	return there
 }
 
@@ -164,10 +171,12 @@ func schemaOf(ctx context.Context, db Database, tables []string) (schema, error)
 	}
 	s := schema{}
 	for _, o := range all {
-		if strings.HasPrefix(o.Name, "_cf_") || len(tables) > 0 && !slices.Contains(tables, o.Table) {
+		// A trigger has the name of its table as that was typed.
+		chosen := func(table string) bool { return dump.SameName(table, o.Table) }
+		if strings.HasPrefix(o.Name, "_cf_") || len(tables) > 0 && !slices.ContainsFunc(tables, chosen) {
 			continue
 		}
-		s[object{o.Type, o.Name}] = o.SQL
+		s[object{o.Type, dump.FoldName(o.Name)}] = definition{o.Name, o.SQL}
 	}
 	return s, nil
 }
@@ -176,7 +185,7 @@ func compareSchemas(before, after schema) []Object {
 	all := maps.Clone(before)
 	maps.Copy(all, after)
 	var differences []Object
-	for o := range all {
+	for o, named := range all {
 		was, had := before[o]
 		is, has := after[o]
 		kind := Changed
@@ -188,7 +197,7 @@ func compareSchemas(before, after schema) []Object {
 		case !has:
 			kind = Removed
 		}
-		differences = append(differences, Object{kind, o.kind, o.name, was, is})
+		differences = append(differences, Object{kind, o.kind, named.name, was.sql, is.sql})
 	}
 	slices.SortFunc(differences, func(a, b Object) int {
 		return strings.Compare(a.Type+"\x00"+a.Name, b.Type+"\x00"+b.Name)
@@ -196,15 +205,16 @@ func compareSchemas(before, after schema) []Object {
 	return differences
 }
 
+// tablesOf are the tables of both, by their new names.
 func tablesOf(before, after schema) []string {
+	all := maps.Clone(before)
+	maps.Copy(all, after)
 	var names []string
-	for _, s := range []schema{before, after} {
-		for o := range s {
-			if o.kind == "table" {
-				names = append(names, o.name)
-			}
+	for o, named := range all {
+		if o.kind == "table" {
+			names = append(names, named.name)
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }

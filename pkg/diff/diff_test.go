@@ -133,21 +133,34 @@ func TestCompareTables(t *testing.T) {
 	}
 }
 
-// Who waits is told how far it is, and need not wait for the end.
+// Who waits is told when a table begins, and then now and again, and need not wait
+// for the end.
 func TestProgressAndItsEnd(t *testing.T) {
 	t.Parallel()
-	many := []string{"WITH n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i<20000) INSERT INTO t SELECT i, i FROM n"}
-	old, new := made(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)", many), made(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)", many)
-	var told []int64
-	_, err := diff.Compare(t.Context(), old, new, diff.Options{Progress: func(rows int64) { told = append(told, rows) }})
-	if err != nil || len(told) < 2 || told[len(told)-1] > 20000 || told[0] >= told[1] {
-		t.Errorf("told %v: %v", told, err)
+	side := func() *litedb.DB {
+		return made(t, "CREATE TABLE a(x)", []string{
+			"INSERT INTO a VALUES(1),(2)", "CREATE TABLE b(x)", "WITH n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i<5000) INSERT INTO b SELECT i FROM n",
+		})
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	last := int64(0)
-	_, err = diff.Compare(ctx, old, new, diff.Options{Progress: func(rows int64) { last = rows; cancel() }})
-	if !errors.Is(err, context.Canceled) || last != told[0] {
-		t.Errorf("it went on to row %d: %v", last, err)
+	old, new := side(), side()
+	var told []string
+	note := func(table string, rows int64) { told = append(told, fmt.Sprint(table, " ", rows)) }
+	if _, err := diff.Compare(t.Context(), old, new, diff.Options{Progress: note}); err != nil {
+		t.Fatal(err)
+	}
+	if difference := cmp.Diff([]string{"a 0", "b 4", "b 4096", "b 8192"}, told); difference != "" {
+		t.Errorf("(-want +got)\n%s", difference)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	told = nil
+	_, err := diff.Compare(ctx, old, new, diff.Options{Progress: func(table string, rows int64) {
+		note(table, rows)
+		if rows > 4000 {
+			cancel(why)
+		}
+	}})
+	if difference := cmp.Diff([]string{"a 0", "b 4", "b 4096"}, told); difference != "" || !errors.Is(err, why) {
+		t.Errorf("%v (-want +got)\n%s", err, difference)
 	}
 }

@@ -4,7 +4,9 @@
 // The rules it keeps:
 //
 //   - Values are exact: an integer 1, a real 1.0 and a text '1' are different, and
-//     text and blobs are compared byte by byte.
+//     text and blobs are compared byte by byte. A real -0.0 is 0.0, as in SQLite.
+//   - Names are those that SQLite takes for one: the case of ASCII letters does not
+//     count.
 //   - Keys are ordered by bytes, whatever the collation of their columns, so that
 //     both sides are in the same order.
 //   - Rows are told apart by the primary key, or by the rowid where there is none.

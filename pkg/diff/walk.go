@@ -16,8 +16,9 @@ import (
 type walk struct {
 	old, new Database
 	opts     Options
-	rows     *int64
-	table    Table
+	// rows is how many were read so far, in all tables.
+	rows  *int64
+	table Table
 	// columns are what both sides have; keys are how many values of the key come
 	// before theirs in a row.
 	columns          []string
@@ -69,10 +70,11 @@ func (w *walk) prepare(ctx context.Context, inOld, inNew bool) error {
 }
 
 // shared tells the names that both lists have from those that the first has
-// alone. SQLite takes the cases of letters for one.
+// alone. A query for a column that is not there would not fail: SQLite takes its
+// name for a text.
 func shared(names, others []string) (both, alone []string) {
 	for _, name := range names {
-		if slices.ContainsFunc(others, func(o string) bool { return strings.EqualFold(o, name) }) {
+		if slices.ContainsFunc(others, func(o string) bool { return dump.SameName(o, name) }) {
 			both = append(both, name)
 			continue
 		}
@@ -84,7 +86,7 @@ func shared(names, others []string) (both, alone []string) {
 // keyOf is what tells rows apart on both sides.
 func keyOf(before, after litedb.Shape) (By, []string) {
 	switch {
-	case !slices.EqualFunc(before.Key, after.Key, strings.EqualFold):
+	case !slices.EqualFunc(before.Key, after.Key, dump.SameName):
 		return ByContent, nil
 	case len(before.Key) > 0:
 		return ByPrimaryKey, before.Key
@@ -145,15 +147,19 @@ func (w *walk) query(rowID string) string {
 type cursor struct {
 	next func() ([]driver.Value, error, bool)
 	row  []driver.Value
+	// read is told of each row.
+	read func()
 }
 
 func (c *cursor) advance() error {
 	row, err, more := c.next()
-	c.row = row
-	if !more {
-		c.row = nil
+	c.row = nil
+	if !more || err != nil {
+		return err
 	}
-	return err
+	c.row = row
+	c.read()
+	return nil
 }
 
 // cursor begins a side; one without a query has no rows.
@@ -162,11 +168,14 @@ func (w *walk) cursor(ctx context.Context, db Database, query string) (*cursor, 
 		return &cursor{next: func() ([]driver.Value, error, bool) { return nil, nil, false }}, func() {}, nil
 	}
 	next, stop := iter.Pull2(db.Select(ctx, query))
-	c := &cursor{next: next}
+	c := &cursor{next: next, read: w.tell}
 	return c, stop, c.advance()
 }
 
 func (w *walk) run(ctx context.Context) error {
+	if w.opts.Progress != nil {
+		w.opts.Progress(w.table.Name, *w.rows) // a sort may come before the first row
+	}
 	old, stopOld, err := w.cursor(ctx, w.old, w.oldSQL)
 	defer stopOld()
 	if err != nil {
@@ -181,7 +190,6 @@ func (w *walk) run(ctx context.Context) error {
 		if err := w.step(old, new); err != nil {
 			return err
 		}
-		w.tell()
 	}
 	return nil
 }
@@ -267,12 +275,12 @@ func (w *walk) found(kind Kind, row []driver.Value, changes []Change) {
 	w.table.Examples = append(w.table.Examples, example)
 }
 
-// toldEvery is after how many rows progress is told.
+// toldEvery is after how many rows progress is told: it costs nothing then.
 const toldEvery = 4096
 
 func (w *walk) tell() {
 	*w.rows++
 	if w.opts.Progress != nil && *w.rows%toldEvery == 0 {
-		w.opts.Progress(*w.rows)
+		w.opts.Progress(w.table.Name, *w.rows)
 	}
 }

@@ -85,22 +85,47 @@ func (e *Engine) Diff(ctx context.Context, req DiffRequest) (result DiffResult, 
 	}
 	defer func() { err = errors.Join(err, new.close()) }()
 	result.Old, result.New = old.entry, new.entry
-	result.Result, err = diff.Compare(ctx, old.db, new.db, diff.Options{Tables: req.Tables, Examples: req.Examples, Progress: func(rows int64) {
-		e.opts.Observer.Observe(Event{
-			Database: req.Database, Phase: PhaseComparing, Total: -1, Detail: fmt.Sprintf("%d rows compared", rows),
-		})
-	}})
+	result.Result, err = diff.Compare(ctx, old.db, new.db, diff.Options{
+		Tables: req.Tables, Examples: req.Examples, Progress: e.observeDiff(req, old, new),
+	})
 	if ctx.Err() != nil {
 		return result, context.Cause(ctx)
 	}
 	return result, err
 }
 
+// observeDiff tells how far a comparison is: of how many rows, where those of both
+// sides are known.
+func (e *Engine) observeDiff(req DiffRequest, old, new openedSide) diff.Progress {
+	of := ""
+	if old.tables != nil && new.tables != nil {
+		of = fmt.Sprintf(" of %d", rowsOf(old.tables, req.Tables)+rowsOf(new.tables, req.Tables))
+	}
+	return func(table string, rows int64) {
+		e.opts.Observer.Observe(Event{
+			Database: req.Database, Phase: PhaseComparing, Total: -1, Detail: fmt.Sprintf("%d%s rows, table %s", rows, of, table),
+		})
+	}
+}
+
+// rowsOf is how many rows those of the tables have that are named; none means all.
+func rowsOf(tables []backup.Table, names []string) int64 {
+	var rows int64
+	for _, t := range tables {
+		if len(names) == 0 || isAmong(names, t.Name) {
+			rows += t.Rows
+		}
+	}
+	return rows
+}
+
 // openedSide is a side as a database.
 type openedSide struct {
-	db    *litedb.DB
-	entry *Entry
-	free  func() error
+	db *litedb.DB
+	// tables are those that were loaded, with their rows; nil where none were.
+	tables []backup.Table
+	entry  *Entry
+	free   func() error
 }
 
 func (s openedSide) close() error { return errors.Join(s.db.Discard(), s.free()) }
@@ -140,7 +165,7 @@ func (e *Engine) loadSide(ctx context.Context, s *Source, entry *Entry) (openedS
 	if err != nil {
 		return openedSide{}, errors.Join(ofLoad(ctx, s.Entry, err), s.Close(), free())
 	}
-	opened := openedSide{db: db, entry: entry, free: free}
+	opened := openedSide{db: db, tables: s.Plan.Tables(), entry: entry, free: free}
 	if err := s.Close(); err != nil {
 		return openedSide{}, errors.Join(err, opened.close())
 	}

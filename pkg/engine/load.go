@@ -189,5 +189,5 @@ func (e *Engine) scratch(bytes int64) (path string, free func() error, err error
 	if err != nil {
 		return "", nil, err
 	}
-	return folder.Path("proof.db"), folder.Remove, nil
+	return folder.Database(), folder.Remove, nil
 }

@@ -36,8 +36,8 @@ type Event struct {
 	// Bytes is how much of the dump was read in this try; Total is how much
 	// was promised, -1 where nothing was.
 	Bytes, Total int64
-	// Detail is a word on what is waited for, how far a restore is, or why it
-	// failed.
+	// Detail is a word on what is waited for, how far a restore or a comparison is,
+	// or why it failed. It may hold names out of a dump.
 	Detail string
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
+	"github.com/AutumnsGrove/patina/pkg/dump"
 	"github.com/AutumnsGrove/patina/pkg/dump/plan"
 	"github.com/AutumnsGrove/patina/pkg/fault"
 )
@@ -103,7 +104,7 @@ func (e *Engine) tablesThere(ctx context.Context, id string, live content, chose
 
 // isAmong compares names as SQLite does.
 func isAmong(names []string, name string) bool {
-	return slices.ContainsFunc(names, func(other string) bool { return strings.EqualFold(other, name) })
+	return slices.ContainsFunc(names, func(other string) bool { return dump.SameName(other, name) })
 }
 
 // lookAgain plans anew for what the database holds just before it is touched: a

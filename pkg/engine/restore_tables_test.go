@@ -132,6 +132,28 @@ func (b *bench) restoreTables(e *engine.Engine, tables ...string) (engine.Restor
 	return e.Restore(b.t.Context(), engine.RestoreRequest{Source: source, Target: "app", Replace: true})
 }
 
+// A chosen table comes beside one that only Unicode takes for the same.
+func TestRestoreTablesTakesNamesAsSQLite(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.seed("app", "CREATE TABLE É(v)", "INSERT INTO É VALUES('of the backup')")
+	e := b.host(nil)
+	b.night(e)
+	b.seed("app", "DROP TABLE É", "CREATE TABLE é(v)", "INSERT INTO é VALUES('since')")
+	b.setClock(time.Date(2024, 12, 8, 11, 0, 0, 0, time.UTC))
+	result, err := b.restoreTables(e, "É")
+	if err != nil || len(result.Replaced.Tables) != 0 || !result.Compared {
+		t.Errorf("%+v, %v", result, err)
+	}
+	var after strings.Builder
+	if err := b.d1.Dump(t.Context(), "app", &after); err != nil {
+		t.Fatal(err)
+	}
+	if len(rowsFor(after.String(), "É")) != 1 || len(rowsFor(after.String(), "é")) != 1 {
+		t.Errorf("it holds\n%s", after.String())
+	}
+}
+
 // A full-text index over a chosen table is kept by triggers, and none fires when its
 // rows are exchanged: it is filled anew, or told where it cannot be.
 func TestRestoreTablesFillsIndexesAnew(t *testing.T) {

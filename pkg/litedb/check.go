@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/dump"
@@ -42,7 +41,7 @@ func (d *DB) ForeignKeys(ctx context.Context, absent ...string) ([]string, error
 	}
 	var problems []string
 	for _, row := range rows {
-		if slices.ContainsFunc(absent, func(name string) bool { return strings.EqualFold(name, row[1]) }) {
+		if slices.ContainsFunc(absent, func(name string) bool { return dump.SameName(name, row[1]) }) {
 			continue
 		}
 		problems = append(problems, fmt.Sprintf("%s rows of %s point at rows of %s that are not there", row[2], row[0], row[1]))

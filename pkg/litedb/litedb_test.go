@@ -190,6 +190,16 @@ func TestAssert(t *testing.T) {
 	}
 }
 
+// Keys of a table that is absent are none of those that only Unicode takes for it.
+func TestForeignKeysOfAbsentTables(t *testing.T) {
+	t.Parallel()
+	db := load(t, `CREATE TABLE é(id INTEGER PRIMARY KEY);CREATE TABLE c(p REFERENCES "é"(id), q REFERENCES Absent(id));INSERT INTO c VALUES(7,8);`)
+	keys, err := db.ForeignKeys(t.Context(), "É", "ABSENT")
+	if diff := cmp.Diff([]string{"1 rows of c point at rows of é that are not there"}, keys); diff != "" || err != nil {
+		t.Errorf("%v %s", err, diff)
+	}
+}
+
 // What is wrong with the rows is found.
 func TestChecks(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -129,6 +130,16 @@ func TestSelect(t *testing.T) {
 		if err == nil {
 			t.Error("rows for an ended context")
 		}
+	}
+	// Neither the search for the first row nor a sort waits for a row to be looked at.
+	for _, query := range []string{"SELECT i FROM n WHERE i<0", "SELECT i FROM n ORDER BY -i"} {
+		soon, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		for _, err := range db.Select(soon, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n) "+query) {
+			if err == nil {
+				t.Errorf("%s has a row", query)
+			}
+		}
+		stop()
 	}
 	for _, err := range db.Select(t.Context(), "SELECT load_extension('x')") {
 		if !errors.Is(err, litedb.ErrDenied) {

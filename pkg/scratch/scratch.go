@@ -8,8 +8,10 @@
 //     processes of the same user left beside it. So what a kill leaves, the next run
 //     of its kind in that place clears away.
 //   - Nothing else is touched: names that are not this package's, links, what belongs
-//     to others, what is locked, and what changed within the hour, for shares whose
-//     locks do not reach from host to host.
+//     to others or is open to them, folders with anything but a database in them, what
+//     is locked, and what changed within the hour, for shares whose locks do not reach
+//     from host to host. Who may rename what lies in a shared folder could else give
+//     away, under such a name, what is another's.
 //   - A sweep that fails is nobody's concern, and is tried again by the next.
 package scratch
 
@@ -20,6 +22,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +32,8 @@ import (
 const (
 	folderPrefix = ".patina-scratch-"
 	fileSuffix   = ".part"
+	// database is the file in a folder, beside which SQLite may put others.
+	database = "new.db"
 	// leftoverAge is how long a place must have rested before it is taken for a
 	// leftover.
 	leftoverAge = time.Hour
@@ -37,7 +42,8 @@ const (
 	maxTries = 100
 )
 
-// Folder is a folder that is removed with all that is in it.
+// Folder is a folder in which a database is built, that is removed with all that is
+// in it.
 type Folder struct {
 	path string
 	held *os.File
@@ -61,8 +67,8 @@ func NewFolder(parent string) (*Folder, error) {
 	return &Folder{path, held}, nil
 }
 
-// Path is a file in the folder.
-func (f *Folder) Path(name string) string { return filepath.Join(f.path, name) }
+// Database is where in the folder the database is built.
+func (f *Folder) Database() string { return filepath.Join(f.path, database) }
 
 // Remove removes the folder.
 func (f *Folder) Remove() error { return errors.Join(f.held.Close(), os.RemoveAll(f.path)) }
@@ -161,7 +167,7 @@ func isText(s string) bool {
 
 func removeLeftover(path string, folder bool, now time.Time) {
 	found, err := os.Lstat(path)
-	if err != nil || found.IsDir() != folder || !folder && !found.Mode().IsRegular() || !ours(found) || now.Sub(lastChange(path, found)) < leftoverAge {
+	if err != nil || found.IsDir() != folder || !folder && !found.Mode().IsRegular() || !private(found) || now.Sub(lastChange(path, found)) < leftoverAge {
 		return
 	}
 	file, err := os.Open(path)
@@ -175,7 +181,55 @@ func removeLeftover(path string, folder bool, now time.Time) {
 	if _, err := named(path, file); err != nil {
 		return
 	}
-	_ = os.RemoveAll(path)
+	if folder && empty(path, file) != nil {
+		return
+	}
+	_ = os.Remove(path)
+}
+
+// private says whether this user has it, and nobody else may open it.
+func private(found fs.FileInfo) bool { return found.Mode().Perm()&0o077 == 0 && ours(found) }
+
+// empty removes the database in a folder that is held, and nothing where there is
+// anything else.
+func empty(path string, held *os.File) error {
+	folder, err := os.OpenRoot(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close() //nolint:errcheck // nothing was written
+	is, err := held.Stat()
+	if err != nil {
+		return err
+	}
+	// Its name may have become another's since.
+	if named, err := folder.Stat("."); err != nil || !os.SameFile(is, named) || !private(named) {
+		return errors.Join(flock.ErrTaken, err)
+	}
+	names, err := held.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !ofDatabase(folder, name) {
+			return fmt.Errorf("%s is none of ours", name)
+		}
+	}
+	for _, name := range names {
+		err = errors.Join(err, folder.Remove(name))
+	}
+	return err
+}
+
+// ofDatabase says whether a file is a database that was built, or one that SQLite
+// puts beside it.
+func ofDatabase(folder *os.Root, name string) bool {
+	suffix, named := strings.CutPrefix(name, database)
+	if !named || !slices.Contains([]string{"", "-journal", "-wal", "-shm"}, suffix) {
+		return false
+	}
+	found, err := folder.Lstat(name)
+	return err == nil && found.Mode().IsRegular()
 }
 
 // lastChange is when a file, or anything in a folder, was written last.

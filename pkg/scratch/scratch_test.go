@@ -2,6 +2,7 @@ package scratch_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 	}
 	folder, err := scratch.NewFolder(place)
 	if err == nil {
-		err = os.WriteFile(folder.Path("new.db"), []byte("half"), 0o600)
+		err = os.WriteFile(folder.Database(), []byte("half"), 0o600)
 	}
 	if err == nil {
 		_, err = scratch.NewFile(filepath.Join(place, "dump.sql"))
@@ -161,6 +162,62 @@ func TestWhatIsNotOursStays(t *testing.T) {
 	}
 }
 
+// What bears the name of a dead process's folder, and may be something else, stays.
+func TestWhatIsNoLeftoverStays(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(path string) error{
+		"another file in it": func(path string) error { return os.WriteFile(filepath.Join(path, "notes"), nil, 0o600) },
+		"a folder in it":     func(path string) error { return os.Mkdir(filepath.Join(path, "new.db-wal"), 0o700) },
+		"a link in it":       func(path string) error { return os.Symlink("new.db", filepath.Join(path, "new.db-wal")) },
+		"others may open it": func(path string) error { return os.Chmod(path, 0o750) },
+		"another user's": func(path string) error {
+			if os.Getuid() != 0 {
+				return os.Chmod(path, 0o701) // only root can give it away
+			}
+			return os.Chown(path, 12345, 12345)
+		},
+		"a link to it": func(path string) error {
+			return errors.Join(os.Rename(path, path+"-elsewhere"), os.Symlink(path+"-elsewhere", path))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			place := t.TempDir()
+			process := victim(t, place)
+			_, _ = process.Process.Kill(), process.Wait()
+			found, err := filepath.Glob(filepath.Join(place, ".patina-scratch-*"))
+			if err != nil || len(found) != 1 {
+				t.Fatalf("%q, %v", found, err)
+			}
+			if err := change(found[0]); err != nil {
+				t.Fatal(err)
+			}
+			age(t, place, 2*time.Hour)
+			before := all(t, place)
+			sweep(t, place)
+			if after := all(t, place); !slices.Equal(before, after) {
+				t.Errorf("of %q is left %q", before, after)
+			}
+		})
+	}
+}
+
+// all are the names of what a place's folders hold.
+func all(t *testing.T, place string) []string {
+	t.Helper()
+	var paths []string
+	err := filepath.WalkDir(place, func(path string, d os.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) != ".part" {
+			paths = append(paths, path+" "+d.Type().String())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
 func TestNobodyElseCanOpenThem(t *testing.T) {
 	t.Parallel()
 	place := t.TempDir()
@@ -169,7 +226,7 @@ func TestNobodyElseCanOpenThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = folder.Remove() })
-	if info, err := os.Stat(filepath.Dir(folder.Path("x"))); err != nil || info.Mode().Perm() != 0o700 {
+	if info, err := os.Stat(filepath.Dir(folder.Database())); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the folder: %v, %v", info.Mode(), err)
 	}
 	file, err := scratch.NewFile(filepath.Join(place, "dump.sql"))

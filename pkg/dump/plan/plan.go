@@ -198,15 +198,8 @@ func internal(name string) bool {
 	return strings.HasPrefix(name, "_cf_") || strings.HasPrefix(name, "sqlite_")
 }
 
-// fold is a name as SQLite compares it: without the case of ASCII letters.
-func fold(name string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}, name)
-}
+// fold is [dump.FoldName].
+func fold(name string) string { return dump.FoldName(name) }
 
 func (p *Plan) table(name string) *table {
 	key := fold(name)
