@@ -144,6 +144,10 @@ func (c change) ends(call, fault string) (once, always ending) {
 		return warned, warned
 	case call == callEnd || call == callProof:
 		return retried, warned
+	case call == callBegin && c.name == changeDrill && refused:
+		return left, left // as below
+	case call == callBegin && c.name == changeDrill && fault != faultCut:
+		return retried, left // what is not on record is not removed, which is told
 	case call == callBegin && fault == faultCut:
 		return retried, retried // it was done, and a look shows it
 	case call == callImportPoll && cut:
@@ -338,8 +342,8 @@ func (w *changed) drilled() []string {
 func (w *changed) goOn(c cell, was ending, said string) {
 	w.t.Helper()
 	switch {
-	case was == left && c.call == callMake:
-		return // nobody knows of it, which is told
+	case was == left && (c.call == callMake || c.call == callBegin):
+		return // no later drill knows of it, which is told
 	case was == left: // a later drill removes it
 		w.setClock("2024-12-08T12:00:00Z")
 	case was == partial || was == unproven:

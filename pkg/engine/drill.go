@@ -152,7 +152,9 @@ func (d *drillRun) create(ctx context.Context, entry Entry) error {
 		Target: d.created.Database, Created: true, CreatedAt: d.created.CreatedAt, Backup: entry.Key,
 	}}
 	if err := record(ctx, d.e, backup.BeginKey(d.result.Job, d.process.ID), begin); err != nil {
-		return d.unrecorded(ctx, errors.Join(err, failure))
+		// An id that is not on record is never deleted, not even now.
+		return fault.New(fault.Refused, "delete it in the dashboard", "the database %s (%s) was made, and could not be put on record, without which it is not removed: %w",
+			d.created.Name, d.created.ID, errors.Join(err, failure))
 	}
 	if failure != nil {
 		return fmt.Errorf("create the database %s for the drill, which a later one removes: %w", backup.DrillName(d.result.Job), failure)
@@ -163,16 +165,6 @@ func (d *drillRun) create(ctx context.Context, entry Entry) error {
 	}
 	d.log.begin(ctx, d.result.Job, d.process)
 	return nil
-}
-
-// unrecorded removes the database that is not on record, by which alone a later
-// drill could, and says what became of it.
-func (d *drillRun) unrecorded(ctx context.Context, failure error) error {
-	if err := d.remove(ctx); err != nil {
-		return fault.New(fault.Refused, "delete it in the dashboard", "the database %s (%s) was made, and could neither be put on record, without which it is not removed later, nor removed now: %w",
-			d.created.Name, d.created.ID, errors.Join(failure, err))
-	}
-	return fault.New(fault.Refused, "", "the database of the drill could not be put on record, and was removed again: %w", failure)
 }
 
 func (d *drillRun) restore(ctx context.Context, source *Source) error {
