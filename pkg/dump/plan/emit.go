@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/AutumnsGrove/patina/pkg/dump"
@@ -87,7 +88,8 @@ func (e *emitter) tables() error {
 }
 
 func (e *emitter) rows() error {
-	for _, t := range parentsFirst(e.plan.tables, e.plan.byName) {
+	order := parentsFirst(e.plan.tables, e.plan.byName)
+	for _, t := range order {
 		if err := e.rowsOf(t, nil, nil); err != nil {
 			return err
 		}
@@ -95,6 +97,14 @@ func (e *emitter) rows() error {
 			continue
 		}
 		if err := e.statements(t.kept.exchange()); err != nil {
+			return err
+		}
+	}
+	for _, t := range slices.Backward(order) {
+		if t.kept == nil {
+			continue
+		}
+		if err := e.statements(t.kept.last()); err != nil {
 			return err
 		}
 	}

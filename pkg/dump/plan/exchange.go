@@ -23,9 +23,11 @@ const GuardSays = "patina: "
 // returns the statements that make room for them. A table there is dropped,
 // unless foreign keys of others have an ON DELETE action, which DROP TABLE sets
 // off where foreign keys are on: its rows are exchanged in place then, if that
-// can be done. What would take something from other tables is ErrUnsafe.
+// can be done. So are those of a chosen table that such a one points at by ON
+// DELETE, for what that deletes goes on to the others. What would take something
+// from other tables is ErrUnsafe.
 func (p *Plan) Into(live []Object) ([]string, error) {
-	x := &exchange{plan: p, live: live, there: map[string]Object{}, taken: map[string]bool{}, gone: map[string]bool{}}
+	x := &exchange{plan: p, live: live, there: map[string]Object{}, taken: map[string]bool{}, gone: map[string]bool{}, stays: map[string]bool{}}
 	for _, o := range live {
 		x.taken[fold(o.Name)] = true
 		if o.Type == "table" && p.isChosen(o.Name) {
@@ -33,6 +35,7 @@ func (p *Plan) Into(live []Object) ([]string, error) {
 		}
 	}
 	p.taken = maps.Clone(x.taken)
+	x.findStaying()
 	for _, t := range p.tables {
 		if err := x.table(t); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.name, err)
@@ -59,6 +62,7 @@ type exchange struct {
 	there map[string]Object // chosen tables, by folded name
 	taken map[string]bool   // folded names of all that is there
 	gone  map[string]bool   // types and folded names of what makes room
+	stays map[string]bool   // chosen tables that are not dropped, by folded name
 	kept  int
 }
 
@@ -83,17 +87,16 @@ func (x *exchange) table(t *table) error {
 		return nil
 	}
 	children := x.children(t.name)
-	loses := slices.IndexFunc(children, func(c child) bool { return c.key.loses() })
 	for _, c := range children {
 		if err := c.fits(mine); err != nil {
 			return err
 		}
 	}
-	if loses < 0 {
+	if !x.stays[fold(t.name)] {
 		return nil
 	}
 	if err := canKeep(mine, []byte(old.SQL), t, children); err != nil {
-		c := children[loses]
+		c := children[slices.IndexFunc(children, child.loses)]
 		return fmt.Errorf("%s points at it with ON DELETE %s, by which a DROP would take its rows, and the rows cannot be exchanged in place: %w",
 			c.table, c.key.onDelete, err)
 	}
@@ -138,22 +141,40 @@ func isRowID(name string) bool {
 	return slices.Contains([]string{`"rowid"`, `"_rowid_"`, `"oid"`}, fold(name))
 }
 
-// child is a foreign key of another table.
+// findStaying finds the chosen tables that are not dropped. One leads to the next:
+// what a DROP deletes in a table that stays may go on from there.
+func (x *exchange) findStaying() {
+	for again := true; again; {
+		again = false
+		for name := range x.there {
+			if !x.stays[name] && slices.ContainsFunc(x.children(name), child.loses) {
+				x.stays[name], again = true, true
+			}
+		}
+	}
+}
+
+// child is a foreign key of another table that stays.
 type child struct {
 	table string
 	key   foreignKey
+	// chosen says that its rows are exchanged, too.
+	chosen bool
 }
 
-// children are the foreign keys of tables that stay, which point at one.
+func (c child) loses() bool { return c.key.loses() }
+
+// children are the foreign keys of other tables that stay, which point at one.
 func (x *exchange) children(parent string) []child {
 	var children []child
 	for _, o := range x.live {
-		if o.Type != "table" || x.plan.isChosen(o.Name) || isVirtual([]byte(o.SQL)) {
+		chosen := x.plan.isChosen(o.Name)
+		if o.Type != "table" || chosen && !x.stays[fold(o.Name)] || fold(o.Name) == fold(parent) || isVirtual([]byte(o.SQL)) {
 			continue
 		}
 		for _, key := range shapeOf([]byte(o.SQL)).keys {
 			if fold(key.parent) == fold(parent) {
-				children = append(children, child{o.Name, key})
+				children = append(children, child{o.Name, key, chosen})
 			}
 		}
 	}
@@ -301,28 +322,48 @@ func (k *kept) exchange() [][]byte {
 	var statements [][]byte
 	add := func(text string) { statements = append(statements, []byte(text)) }
 	for _, c := range k.children {
+		if c.chosen {
+			continue
+		}
 		for _, text := range k.watch(c) {
 			add(text)
 		}
 	}
-	name := dump.QuoteName(k.name)
-	add("DELETE FROM " + name + " WHERE " + eachOf("", k.shape.primary, " IS NULL", " OR ") + ";")
-	remove := "DELETE FROM " + name + " WHERE " + eachOf("", k.shape.primary, " IS NOT NULL", " AND ") + " AND " + k.notStaged("") + ";"
-	if k.pointsAtItself() {
-		// A row that stays may point at one that goes, until it is changed.
-		add(k.upsert())
-		add(remove)
-	} else {
-		add(remove) // first, for a value that is unique may be on another row now
-		add(k.upsert())
+	add("DELETE FROM " + dump.QuoteName(k.name) + " WHERE " + eachOf("", k.shape.primary, " IS NULL", " OR ") + ";")
+	if !k.removesLast() {
+		statements = append(statements, k.remove()) // first, for a value that is unique may be on another row now
 	}
-	add("DROP TABLE " + dump.QuoteName(k.stage) + ";")
+	add(k.upsert())
+	if !k.removesLast() {
+		statements = append(statements, k.unstage())
+	}
 	return statements
+}
+
+// last is what is left to do once the rows of all tables were exchanged.
+func (k *kept) last() [][]byte {
+	if !k.removesLast() {
+		return nil
+	}
+	return [][]byte{k.remove(), k.unstage()}
+}
+
+// removesLast says that a row that stays, of the table itself or of a chosen one,
+// may point at one that goes until it is changed, and ON DELETE would take it along.
+func (k *kept) removesLast() bool {
+	return k.pointsAtItself() || slices.ContainsFunc(k.children, func(c child) bool { return c.chosen && c.loses() })
 }
 
 func (k *kept) pointsAtItself() bool {
 	return slices.ContainsFunc(k.shape.keys, func(key foreignKey) bool { return fold(key.parent) == fold(k.name) })
 }
+
+// remove takes the rows away that are not in the backup.
+func (k *kept) remove() []byte {
+	return []byte("DELETE FROM " + dump.QuoteName(k.name) + " WHERE " + eachOf("", k.shape.primary, " IS NOT NULL", " AND ") + " AND " + k.notStaged("") + ";")
+}
+
+func (k *kept) unstage() []byte { return []byte("DROP TABLE " + dump.QuoteName(k.stage) + ";") }
 
 // watch ends the import where a row of another table points at one that goes.
 func (k *kept) watch(c child) []string {
