@@ -199,7 +199,7 @@ func (r *restoreRun) explained(failure error) error {
 	if strings.Contains(text, "UNIQUE constraint failed") {
 		// Rows that others point at are changed one by one, and SQLite looks at
 		// each by itself.
-		return fault.New(fault.Refused, elsewhere+", and take from there what is missing", "rows have exchanged values that must be unique since the backup, and cannot be changed one by one: %v", failure)
+		return fault.New(fault.Refused, elsewhere+", and take from there what is missing", "values that must be unique are on other rows than in the backup, and rows that others point at are changed one by one: %v", failure)
 	}
 	return failure
 }

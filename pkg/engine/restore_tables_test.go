@@ -41,7 +41,7 @@ func TestRestoreTablesKeepsChildren(t *testing.T) {
 		"swapped values": {
 			parent: "CREATE TABLE p(id TEXT PRIMARY KEY, v TEXT UNIQUE, up)", child: "p REFERENCES p(id) ON DELETE CASCADE",
 			then: []string{"UPDATE p SET v='x' WHERE id=1", "UPDATE p SET v='one' WHERE id=2", "UPDATE p SET v='two' WHERE id=1"},
-			want: fault.Refused, says: "rows have exchanged values that must be unique",
+			want: fault.Refused, says: "values that must be unique are on other rows than in the backup",
 		},
 		"swapped values of a unique index": {
 			parent: "CREATE TABLE p(id TEXT PRIMARY KEY, v TEXT, up)", child: "p REFERENCES p(id) ON DELETE CASCADE",
