@@ -181,8 +181,8 @@ type d1JSON struct {
 	SafetyBackup manifest.Safety `json:"safetyBackup,omitzero"`
 	// Reindexed are full-text indexes over chosen tables, filled anew, and Stale
 	// those that could not be.
-	Reindexed []string `json:"reindexed,omitempty"`
-	Stale     []string `json:"stale,omitempty"`
+	Reindexed []string     `json:"reindexed,omitempty"`
+	Stale     []plan.Stale `json:"stale,omitempty"`
 	// PreviousBookmark is the way back.
 	PreviousBookmark   string  `json:"previousBookmark,omitempty"`
 	Bookmark           string  `json:"bookmark,omitempty"`

@@ -103,7 +103,7 @@ func (a *app) sayTables(r restored) {
 		a.say("the full-text index " + index + " over them " + map[bool]string{true: "would be", false: "was"}[r.dryRun] + " filled anew")
 	}
 	for _, index := range r.d1.Stale {
-		a.say("the full-text index " + index + " over them is stale: it has columns that the backup does not have")
+		a.say("the index " + index.Name + " over them " + map[bool]string{true: "would be", false: "is"}[r.dryRun] + " stale: " + index.Why)
 	}
 }
 

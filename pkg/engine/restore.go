@@ -105,7 +105,8 @@ type RestoreResult struct {
 	Changes      []plan.Change
 	// Reindexed are full-text indexes of the database over chosen tables, which
 	// were filled anew, and Stale those that could not be.
-	Reindexed, Stale []string
+	Reindexed []string
+	Stale     []plan.Stale
 	// Warnings are what went wrong without costing the restore.
 	Warnings   []error
 	CatalogErr error

@@ -46,13 +46,6 @@ func (p *Plan) Into(live []Object) ([]string, error) {
 	return before, x.collisions()
 }
 
-// Reindexed are the full-text indexes of the database that are filled anew, because
-// chosen tables have the rows that they are over. It is known after Into.
-func (p *Plan) Reindexed() []string { return p.reindexed }
-
-// Stale are those that cannot be, because the table has other columns now.
-func (p *Plan) Stale() []string { return p.stale }
-
 func (p *Plan) isChosen(name string) bool { return holds(p.chosen, name) }
 
 // exchange is one run of Into.
@@ -102,43 +95,6 @@ func (x *exchange) table(t *table) error {
 	}
 	t.kept = x.keep(mine, old.Name, children)
 	return nil
-}
-
-// reindex finds the full-text indexes of the database over rows that are exchanged.
-// Triggers keep them, and none fires: they are filled anew, or told.
-func (x *exchange) reindex() {
-	x.plan.reindexed, x.plan.stale = nil, nil
-	for _, o := range x.live {
-		if o.Type != "table" || !isVirtual([]byte(o.SQL)) || x.plan.isChosen(o.Name) {
-			continue
-		}
-		v := &virtual{name: o.Name}
-		v.module, v.arguments = moduleOf([]byte(o.SQL))
-		t := x.plan.byName[fold(v.option("content"))]
-		switch {
-		case v.module != "fts5" || t == nil || len(t.creates) == 0:
-		case v.fits(shapeOf(t.creates[0])):
-			x.plan.reindexed = append(x.plan.reindexed, v.name)
-		default:
-			x.plan.stale = append(x.plan.stale, v.name)
-		}
-	}
-}
-
-// fits says whether a table has the columns that an index over it needs.
-func (v *virtual) fits(content shape) bool {
-	needed := v.columns()
-	if rowid := v.option("content_rowid"); rowid != "" {
-		needed = append(needed, dump.QuoteName(rowid))
-	}
-	return !slices.ContainsFunc(needed, func(name string) bool {
-		return !isRowID(name) && !slices.ContainsFunc(content.columns, func(c column) bool { return fold(dump.QuoteName(c.name)) == fold(name) })
-	})
-}
-
-// isRowID says whether a quoted name is one of SQLite's for the rowid.
-func isRowID(name string) bool {
-	return slices.Contains([]string{`"rowid"`, `"_rowid_"`, `"oid"`}, fold(name))
 }
 
 // findStaying finds the chosen tables that are not dropped. One leads to the next:

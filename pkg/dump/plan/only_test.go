@@ -151,3 +151,28 @@ func TestInto(t *testing.T) {
 		})
 	}
 }
+
+// A full-text index takes the place of one that is there, and its shadow tables go
+// with that.
+func TestIntoTakesAnIndex(t *testing.T) {
+	t.Parallel()
+	p, err := plan.Read(strings.NewReader(shop), int64(len(shop)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Only([]string{"f", "note"}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Into([]plan.Object{
+		{Type: "table", Name: "note", SQL: "CREATE TABLE note(id, body)"},
+		{Type: "table", Name: "F", SQL: "CREATE VIRTUAL TABLE F USING fts5(body, content='note')"},
+		{Type: "table", Name: "F_data", SQL: "CREATE TABLE 'F_data'(id INTEGER PRIMARY KEY, block BLOB)"},
+		{Type: "table", Name: "g", SQL: "CREATE VIRTUAL TABLE g USING fts5(body, content='NOTE')"},
+	})
+	if diff := cmp.Diff([]string{`DROP TABLE "F";`, `DROP TABLE "note";`}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if diff := cmp.Diff([]string{"g"}, p.Reindexed()); diff != "" || len(p.Stale()) > 0 {
+		t.Errorf("stale %q, filled anew (-want +got):\n%s", p.Stale(), diff)
+	}
+}

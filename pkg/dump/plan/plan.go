@@ -101,7 +101,8 @@ type Plan struct {
 	taken  map[string]bool // folded names that are not free
 	// reindexed are the indexes of the database over chosen tables that are
 	// filled anew, and stale those that cannot be.
-	reindexed, stale []string
+	reindexed []string
+	stale     []Stale
 }
 
 // Read looks through a dump of the given size. What is wrong with the dump is
