@@ -325,10 +325,15 @@ var errTooLarge = errors.New("the backup takes more than one import")
 
 // fits is errTooLarge where that is so and is not allowed.
 func (r *restoreRun) fits() error {
-	if r.req.AllowPartial || r.size.bytes <= r.e.opts.PieceBytes && r.size.statements <= int64(r.e.opts.PieceStatements) {
+	if r.req.AllowPartial || !r.inPieces() {
 		return nil
 	}
 	return errTooLarge
+}
+
+// inPieces says whether it takes more than one import.
+func (r *restoreRun) inPieces() bool {
+	return r.size.bytes > r.e.opts.PieceBytes || r.size.statements > int64(r.e.opts.PieceStatements)
 }
 
 // aside restores into a new database beside the one that was to be replaced, which

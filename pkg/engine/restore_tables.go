@@ -51,7 +51,7 @@ func (r *restoreRun) exchange() error {
 	if r.tables() == nil {
 		return nil
 	}
-	before, err := r.req.Source.Plan.Into(r.live.objects)
+	before, err := r.req.Source.Plan.Into(r.live.objects, r.inPieces())
 	if err != nil {
 		return fault.Wrap(fault.Refused, "--to d1: a new database, and take from there what is missing",
 			fmt.Errorf("these tables cannot be restored into %s, which was not touched: %w", r.req.Target, err))
@@ -192,6 +192,9 @@ func (r *restoreRun) explained(failure error) error {
 	text := failure.Error()
 	if _, says, found := strings.Cut(text, plan.GuardSays); found {
 		return fault.New(fault.Refused, hint, "%s", says)
+	}
+	if strings.Contains(text, "FOREIGN KEY constraint failed") && (r.inPieces() || r.loader.maxBytes < r.e.opts.PieceBytes) {
+		return fault.New(fault.Refused, hint, "rows of other tables point at rows that the backup does not have, or not before a later import: %v", failure)
 	}
 	if strings.Contains(text, "FOREIGN KEY constraint failed") {
 		return fault.New(fault.Refused, hint, "rows of other tables point at rows that the backup does not have, or rows of the backup at rows that are not there: %v", failure)

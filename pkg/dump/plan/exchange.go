@@ -26,8 +26,12 @@ const GuardSays = "patina: "
 // can be done. So are those of a chosen table that such a one points at by ON
 // DELETE, for what that deletes goes on to the others. What would take something
 // from other tables is ErrUnsafe.
-func (p *Plan) Into(live []Object) ([]string, error) {
-	x := &exchange{plan: p, live: live, there: map[string]Object{}, taken: map[string]bool{}, gone: map[string]bool{}, stays: map[string]bool{}}
+//
+// In pieces are the statements run where they do not all get in at once: then rows
+// of others may not be without those that they point at meanwhile, and where it can
+// be done, all that others point at is exchanged in place.
+func (p *Plan) Into(live []Object, inPieces bool) ([]string, error) {
+	x := &exchange{plan: p, live: live, inPieces: inPieces, there: map[string]Object{}, taken: map[string]bool{}, gone: map[string]bool{}, stays: map[string]bool{}}
 	for _, o := range live {
 		x.taken[fold(o.Name)] = true
 		if o.Type == "table" && p.isChosen(o.Name) {
@@ -57,6 +61,8 @@ type exchange struct {
 	gone  map[string]bool   // types and folded names of what makes room
 	stays map[string]bool   // chosen tables that are not dropped, by folded name
 	kept  int
+
+	inPieces bool
 }
 
 func unsafe(format string, args ...any) error {
@@ -89,9 +95,7 @@ func (x *exchange) table(t *table) error {
 		return nil
 	}
 	if err := canKeep(mine, []byte(old.SQL), t, children); err != nil {
-		c := children[slices.IndexFunc(children, child.loses)]
-		return fmt.Errorf("%s points at it with ON DELETE %s, by which a DROP would take its rows, and the rows cannot be exchanged in place: %w",
-			c.table, c.key.onDelete, err)
+		return fmt.Errorf("%s, and the rows cannot be exchanged in place: %w", whyStays(children), err)
 	}
 	t.kept = x.keep(mine, old.Name, children)
 	return nil
@@ -103,11 +107,28 @@ func (x *exchange) findStaying() {
 	for again := true; again; {
 		again = false
 		for name := range x.there {
-			if !x.stays[name] && slices.ContainsFunc(x.children(name), child.loses) {
+			if !x.stays[name] && x.mustStay(name) {
 				x.stays[name], again = true, true
 			}
 		}
 	}
+}
+
+func (x *exchange) mustStay(name string) bool {
+	children, t := x.children(name), x.plan.byName[name]
+	if slices.ContainsFunc(children, child.loses) {
+		return true
+	}
+	return x.inPieces && len(children) > 0 && t != nil && len(t.creates) > 0 &&
+		canKeep(shapeOf(t.creates[0]), []byte(x.there[name].SQL), t, children) == nil
+}
+
+// whyStays says why a table cannot be dropped.
+func whyStays(children []child) string {
+	if i := slices.IndexFunc(children, child.loses); i >= 0 {
+		return fmt.Sprintf("%s points at it with ON DELETE %s, by which a DROP would take its rows", children[i].table, children[i].key.onDelete)
+	}
+	return children[0].table + " points at it and may not be without its rows between two imports"
 }
 
 // child is a foreign key of another table that stays.
@@ -314,9 +335,25 @@ func (k *kept) pointsAtItself() bool {
 	return slices.ContainsFunc(k.shape.keys, func(key foreignKey) bool { return fold(key.parent) == fold(k.name) })
 }
 
-// remove takes the rows away that are not in the backup.
+// remove takes the rows away that are not in the backup, but none at which a row of
+// another table points since that was looked for.
 func (k *kept) remove() []byte {
-	return []byte("DELETE FROM " + dump.QuoteName(k.name) + " WHERE " + eachOf("", k.shape.primary, " IS NOT NULL", " AND ") + " AND " + k.notStaged("") + ";")
+	text := "DELETE FROM " + dump.QuoteName(k.name) + " WHERE " + eachOf("", k.shape.primary, " IS NOT NULL", " AND ") + " AND " + k.notStaged("")
+	for _, c := range k.children {
+		if !c.chosen {
+			text += " AND NOT EXISTS (SELECT 1 FROM " + dump.QuoteName(c.table) + " AS c WHERE " + k.pointing(c, dump.QuoteName(k.name)+".") + ")"
+		}
+	}
+	return []byte(text + ";")
+}
+
+// pointing says that a row of another table points at one of this.
+func (k *kept) pointing(c child, prefix string) string {
+	var same []string
+	for i, target := range c.key.target(k.shape) {
+		same = append(same, prefix+dump.QuoteName(target)+"=c."+dump.QuoteName(c.key.columns[i]))
+	}
+	return strings.Join(same, " AND ")
 }
 
 func (k *kept) unstage() []byte { return []byte("DROP TABLE " + dump.QuoteName(k.stage) + ";") }
@@ -324,15 +361,11 @@ func (k *kept) unstage() []byte { return []byte("DROP TABLE " + dump.QuoteName(k
 // watch ends the import where a row of another table points at one that goes.
 func (k *kept) watch(c child) []string {
 	says := fmt.Sprintf("%srows of %s point at rows of %s that the backup does not have", GuardSays, c.table, k.name)
-	var same []string
-	for i, target := range c.key.target(k.shape) {
-		same = append(same, "t."+dump.QuoteName(target)+"=c."+dump.QuoteName(c.key.columns[i]))
-	}
 	guard := dump.QuoteName(k.guard)
 	return []string{
 		"CREATE TABLE " + guard + " (n, CONSTRAINT " + dump.QuoteName(says) + " CHECK(n=0));",
 		"INSERT INTO " + guard + " SELECT count(*) FROM " + dump.QuoteName(c.table) + " AS c, " + dump.QuoteName(k.name) + " AS t WHERE " +
-			strings.Join(same, " AND ") + " AND " + k.notStaged("t.") + ";",
+			k.pointing(c, "t.") + " AND " + k.notStaged("t.") + ";",
 		"DROP TABLE " + guard + ";",
 	}
 }

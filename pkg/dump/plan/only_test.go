@@ -138,7 +138,7 @@ func TestInto(t *testing.T) {
 			if _, err := p.Only([]string{"users"}); err != nil {
 				t.Fatal(err)
 			}
-			got, err := p.Into(tt.live)
+			got, err := p.Into(tt.live, false)
 			if (err != nil) != (tt.says != "") || err != nil && (!errors.Is(err, plan.ErrUnsafe) || !strings.Contains(err.Error(), tt.says)) {
 				t.Fatalf("%v, want %q", err, tt.says)
 			}
@@ -168,7 +168,7 @@ func TestIntoTakesAnIndex(t *testing.T) {
 		{Type: "table", Name: "F", SQL: "CREATE VIRTUAL TABLE F USING fts5(body, content='note')"},
 		{Type: "table", Name: "F_data", SQL: "CREATE TABLE 'F_data'(id INTEGER PRIMARY KEY, block BLOB)"},
 		{Type: "table", Name: "g", SQL: "CREATE VIRTUAL TABLE g USING fts5(body, content='NOTE')"},
-	})
+	}, false)
 	if diff := cmp.Diff([]string{`DROP TABLE "F";`, `DROP TABLE "note";`}, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}

@@ -139,7 +139,7 @@ func (s subject) exchange(t *testing.T, dump string, tables []string) string {
 	for _, row := range s.rows(t, `SELECT type,name,coalesce(sql,'') FROM sqlite_schema WHERE name NOT LIKE '\_cf\_%' ESCAPE '\' ORDER BY rowid`) {
 		live = append(live, plan.Object{Type: row[0].(string), Name: row[1].(string), SQL: row[2].(string)})
 	}
-	before, err := p.Into(live)
+	before, err := p.Into(live, false)
 	if err != nil {
 		t.Fatal(err)
 	}
