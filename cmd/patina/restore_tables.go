@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/AutumnsGrove/patina/pkg/dump"
 	"github.com/AutumnsGrove/patina/pkg/dump/plan"
 	"github.com/AutumnsGrove/patina/pkg/engine"
 )
@@ -41,10 +42,13 @@ func (a *app) completeTables(cmd *cobra.Command, args []string, typed string) ([
 		return nil, directive
 	}
 	before := typed[:strings.LastIndex(typed, ",")+1]
-	for i, name := range names {
-		names[i] = before + name
+	var offered []string
+	for _, name := range names {
+		if !slices.ContainsFunc(strings.Split(before, ","), func(other string) bool { return dump.SameName(other, name) }) {
+			offered = append(offered, before+name)
+		}
 	}
-	return names, directive
+	return offered, directive
 }
 
 // tablesOf are the tables of a backup, as its manifest names them.
