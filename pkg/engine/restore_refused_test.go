@@ -125,6 +125,31 @@ func TestChosenTablesInPiecesGoAside(t *testing.T) {
 	})
 }
 
+// What cannot be exchanged where it is goes aside as well; what needs a table that is
+// not chosen cannot, and says what can be done.
+func TestChosenTablesThatCannotBeExchangedGoAside(t *testing.T) {
+	t.Parallel()
+	for _, dryRun := range []bool{true, false} {
+		restoring(t, nil, func(o *engine.Options) { o.PieceStatements = 2 }, func(r *restoreBench) {
+			r.seed("old", "CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p(id))", "CREATE TABLE k(p REFERENCES p(id) ON DELETE CASCADE)", "INSERT INTO k VALUES(1)")
+			old := r.content("old")
+			for table, want := range map[string]fault.Kind{"p": "", "c": fault.Refused} {
+				source := r.bench.source(r.e, "latest", "alpha")
+				if err := source.Only([]string{table}); err != nil {
+					r.t.Fatal(err)
+				}
+				result, err := r.e.Restore(r.t.Context(), engine.RestoreRequest{Source: source, Target: "old", Replace: true, DryRun: dryRun})
+				if fault.KindOf(err) != want || err == nil && (result.Aside.Name != "old" || !result.Created) || r.content("old") != old {
+					r.t.Errorf("%s: %s aside of %q: %v", table, result.State, result.Aside.Name, err)
+				}
+				if hints := strings.Join(fault.Hints(err), " "); err != nil && !strings.Contains(hints, "--allow-partial") {
+					r.t.Errorf("it hints %q after %v", hints, err)
+				}
+			}
+		})
+	}
+}
+
 // With leave to hold a part meanwhile they take the place of those that are there,
 // and what fails half-way goes back as a whole.
 func TestChosenTablesInPieces(t *testing.T) {

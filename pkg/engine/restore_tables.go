@@ -53,12 +53,24 @@ func (r *restoreRun) exchange() error {
 	}
 	before, err := r.req.Source.Plan.Into(r.live.objects, r.inPieces())
 	if err != nil {
-		return fault.Wrap(fault.Refused, "--to d1: a new database, and take from there what is missing",
+		return fault.Wrap(fault.Refused, r.wayAround(),
 			fmt.Errorf("these tables cannot be restored into %s, which was not touched: %w", r.req.Target, err))
 	}
 	r.before = before
 	r.result.Reindexed, r.result.Stale = r.req.Source.Plan.Reindexed(), r.req.Source.Plan.Stale()
 	return nil
+}
+
+// wayAround is what to do where chosen tables cannot get in.
+func (r *restoreRun) wayAround() string {
+	const choose = "choose the tables that they point at, too"
+	switch {
+	case r.result.Aside.Name != "":
+		return choose + ", or --allow-partial, by which " + r.result.Aside.Name + " holds a part of them meanwhile"
+	case r.live.empty():
+		return choose
+	}
+	return "--to d1: a new database, and take from there what is missing"
 }
 
 // prepareTables refuses what is not asked for, and takes the safety backup.
@@ -74,10 +86,13 @@ func (r *restoreRun) prepareTables(ctx context.Context) error {
 		return fault.New(fault.Refused, "--replace, which leaves the other tables, or --to another database",
 			"the database %s holds %s with %d rows, which would be lost", r.req.Target, strings.Join(tableNames(there), ", "), r.result.Replaced.Rows())
 	}
-	if err := r.exchange(); err != nil || len(there) == 0 {
-		return err
+	if len(there) > 0 {
+		// What goes aside need not be exchanged.
+		if err := r.fits(); err != nil {
+			return err
+		}
 	}
-	if err := r.fits(); err != nil || r.req.DryRun || r.req.NoSafetyBackup {
+	if err := r.exchange(); err != nil || len(there) == 0 || r.req.DryRun || r.req.NoSafetyBackup {
 		return err
 	}
 	return r.safetyBackup(ctx)
