@@ -183,6 +183,8 @@ type d1JSON struct {
 	// those that could not be.
 	Reindexed []string     `json:"reindexed,omitempty"`
 	Stale     []plan.Stale `json:"stale,omitempty"`
+	// Lost are indexes and triggers of chosen tables that the backup does not have.
+	Lost []backup.Object `json:"lost,omitempty"`
 	// PreviousBookmark is the way back.
 	PreviousBookmark   string  `json:"previousBookmark,omitempty"`
 	Bookmark           string  `json:"bookmark,omitempty"`
@@ -236,7 +238,7 @@ func d1Document(d engine.RestoreResult) *d1JSON {
 		Replaced: append([]backup.Table{}, d.Replaced.Tables...), SafetyBackup: d.Replaced.SafetyBackup,
 		PreviousBookmark: d.Bookmark, Bookmark: d.After, Imports: d.Pieces, UnavailableSeconds: d.Unavailable.Seconds(),
 		ExpectedSeconds: d.Replaced.Outlook.About.Seconds(),
-		Reindexed:       d.Reindexed, Stale: d.Stale,
+		Reindexed:       d.Reindexed, Stale: d.Stale, Lost: d.Lost,
 		Compared: d.Compared, Differences: append([]string{}, d.Differences...),
 		StartedAt: d.StartedAt, EndedAt: d.EndedAt, Warnings: oneLines(d.Warnings),
 	}

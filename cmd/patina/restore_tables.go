@@ -103,6 +103,9 @@ func (a *app) sayTables(r restored) {
 	for _, d := range r.dependencies {
 		a.say("depends: " + dependencyText(d))
 	}
+	for _, o := range r.d1.Lost {
+		a.say("the " + o.Type + " " + o.Name + " " + map[bool]string{true: "would go", false: "went"}[r.dryRun] + ": the backup does not have it")
+	}
 	for _, index := range r.d1.Reindexed {
 		a.say("the full-text index " + index + " over them " + map[bool]string{true: "would be", false: "was"}[r.dryRun] + " filled anew")
 	}

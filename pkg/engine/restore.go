@@ -107,6 +107,9 @@ type RestoreResult struct {
 	// were filled anew, and Stale those that could not be.
 	Reindexed []string
 	Stale     []plan.Stale
+	// Lost are the indexes and triggers of chosen tables that the backup does not
+	// have.
+	Lost []backup.Object
 	// Warnings are what went wrong without costing the restore.
 	Warnings   []error
 	CatalogErr error

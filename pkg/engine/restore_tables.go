@@ -57,6 +57,7 @@ func (r *restoreRun) exchange() error {
 			fmt.Errorf("these tables cannot be restored into %s, which was not touched: %w", r.req.Target, err))
 	}
 	r.before = before
+	r.result.Lost = r.req.Source.Plan.Lost()
 	r.result.Reindexed, r.result.Stale = r.req.Source.Plan.Reindexed(), r.req.Source.Plan.Stale()
 	return nil
 }

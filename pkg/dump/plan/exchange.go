@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/dump"
 )
 
@@ -46,8 +47,25 @@ func (p *Plan) Into(live []Object, inPieces bool) ([]string, error) {
 		}
 	}
 	x.reindex()
+	x.findLost()
 	before := x.makeRoom()
 	return before, x.collisions()
+}
+
+// Lost are the indexes and triggers of the database that go with chosen tables and
+// that the backup does not have. It is known after Into.
+func (p *Plan) Lost() []backup.Object { return p.lost }
+
+func (x *exchange) findLost() {
+	x.plan.lost = nil
+	made := x.plan.schema()
+	for _, o := range x.live {
+		ofChosen := o.SQL != "" && (o.Type == "index" || o.Type == "trigger") && x.isThere(createdBy([]byte(o.SQL)).on)
+		again := func(other Object) bool { return other.Type == o.Type && fold(other.Name) == fold(o.Name) }
+		if ofChosen && !slices.ContainsFunc(made, again) {
+			x.plan.lost = append(x.plan.lost, backup.Object{Type: o.Type, Name: o.Name})
+		}
+	}
 }
 
 func (p *Plan) isChosen(name string) bool { return holds(p.chosen, name) }

@@ -111,13 +111,14 @@ func TestInto(t *testing.T) {
 	for name, tt := range map[string]struct {
 		live []plan.Object
 		want []string
+		lost string
 		says string
 	}{
 		"nothing":       {},
 		"another table": {live: []plan.Object{{Type: "table", Name: "x", SQL: "CREATE TABLE x(a)"}}},
 		"itself": {
 			live: []plan.Object{users, {Type: "index", Name: "on", SQL: `CREATE INDEX "on" ON users(old)`}, {Type: "trigger", Name: "z", SQL: "CREATE TRIGGER z AFTER INSERT ON users BEGIN SELECT 1; END"}},
-			want: []string{`DROP TRIGGER "z";`, `DROP TABLE "users";`},
+			want: []string{`DROP TRIGGER "z";`, `DROP TABLE "users";`}, lost: "{trigger z}",
 		},
 		"its index on another": {live: []plan.Object{{Type: "index", Name: "ON", SQL: `CREATE INDEX "ON" ON x(a)`}}, says: "the index on of the backup meets one (index)"},
 		"its trigger of another": {
@@ -147,6 +148,9 @@ func TestInto(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if lost := strings.Trim(fmt.Sprint(p.Lost()), "[]"); lost != tt.lost {
+				t.Errorf("lost are %s, want %s", lost, tt.lost)
 			}
 		})
 	}

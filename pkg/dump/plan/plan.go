@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/AutumnsGrove/patina/pkg/backup"
 	"github.com/AutumnsGrove/patina/pkg/dump"
 )
 
@@ -103,6 +104,8 @@ type Plan struct {
 	// filled anew, and stale those that cannot be.
 	reindexed []string
 	stale     []Stale
+	// lost are the indexes and triggers of chosen tables that do not come back.
+	lost []backup.Object
 }
 
 // Read looks through a dump of the given size. What is wrong with the dump is
