@@ -2,7 +2,9 @@ package engine_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -455,18 +457,29 @@ func TestEveryDailyIsDamaged(t *testing.T) {
 	}
 }
 
+// pruned is a store in which a key is pruned right before it is read.
+type pruned struct {
+	store.Store
+	once  *sync.Once
+	key   string
+	prune func()
+}
+
+func (s pruned) Get(ctx context.Context, key string, opts store.GetOptions) (io.ReadCloser, store.Info, error) {
+	if key == s.key {
+		s.once.Do(s.prune)
+	}
+	return s.Store.Get(ctx, key, opts)
+}
+
 // TestADailyThatIsPrunedMeanwhile is no damage.
 func TestADailyThatIsPrunedMeanwhile(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "alpha", "beta")
 	b.nights(b.host(nil), 2, 3)
-	var once sync.Once
 	e := b.host(func(o *engine.Options) {
-		o.Store = tampered{Store: b.store, put: func(key string, _ func() (store.Receipt, error)) (store.Receipt, error, bool) {
-			if strings.HasPrefix(key, backup.WeeklyPrefix) {
-				once.Do(func() { b.remove("daily/2024-12-02/alpha.json", "daily/2024-12-02/alpha.sql") })
-			}
-			return store.Receipt{}, nil, false
+		o.Store = pruned{Store: b.store, once: &sync.Once{}, key: "daily/2024-12-02/alpha.sql", prune: func() {
+			b.remove("daily/2024-12-02/alpha.json", "daily/2024-12-02/alpha.sql")
 		}}
 	})
 	r := b.archive(e)
