@@ -93,10 +93,11 @@ func alive(pid int) bool {
 	return !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
-// newRunID draws four hexadecimal digits: runs are told apart within a job
-// only.
+// newRunID draws eight hexadecimal digits. Time and database stand beside it in
+// every name, but scripts begin several runs a second, on many hosts: of four
+// digits two of them were once the same, and the second run was refused.
 func newRunID() backup.RunID {
-	var b [2]byte
+	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails: see crypto/rand
 	return backup.RunID(hex.EncodeToString(b[:]))
 }

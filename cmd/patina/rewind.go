@@ -68,7 +68,7 @@ was written since is lost, in all tables.
 
 It is a rewind and keeps its rules: a backup first, then what will be lost, and a
 yes.`,
-		Example: `  patina undo restore-20241208T101502Z-7f3a`,
+		Example: `  patina undo restore-20241208T101502Z-7f3a09c2`,
 		GroupID: groupDaily,
 		Args:    exactly("JOB"),
 
