@@ -93,9 +93,9 @@ func alive(pid int) bool {
 	return !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
-// newRunID draws eight hexadecimal digits. Time and database stand beside it in
-// every name, but scripts begin several runs a second, on many hosts: of four
-// digits two of them were once the same, and the second run was refused.
+// newRunID draws eight hexadecimal digits. The second stands beside them in every
+// name, but scripts begin several runs a second, on many hosts: with four digits two
+// of them were once the same, and the second run was refused.
 func newRunID() backup.RunID {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails: see crypto/rand

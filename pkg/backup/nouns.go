@@ -254,8 +254,9 @@ func ParseProving(s string) (Proving, error) {
 	return "", fmt.Errorf("%q: want auto, scan or load", s)
 }
 
-// RunID tells the runs of one job apart: four hexadecimal digits or more. It
-// is unique within its job only.
+// RunID tells the runs of one job apart, and jobs and records of the same second,
+// in whose names it stands: four hexadecimal digits or more. It is unique among
+// those only.
 type RunID string
 
 // Run is one process at work on a job.

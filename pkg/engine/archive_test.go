@@ -2,9 +2,7 @@ package engine_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -457,29 +455,18 @@ func TestEveryDailyIsDamaged(t *testing.T) {
 	}
 }
 
-// pruned is a store in which a key is pruned right before it is read.
-type pruned struct {
-	store.Store
-	once  *sync.Once
-	key   string
-	prune func()
-}
-
-func (s pruned) Get(ctx context.Context, key string, opts store.GetOptions) (io.ReadCloser, store.Info, error) {
-	if key == s.key {
-		s.once.Do(s.prune)
-	}
-	return s.Store.Get(ctx, key, opts)
-}
-
 // TestADailyThatIsPrunedMeanwhile is no damage.
 func TestADailyThatIsPrunedMeanwhile(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "alpha", "beta")
 	b.nights(b.host(nil), 2, 3)
+	var once sync.Once
 	e := b.host(func(o *engine.Options) {
-		o.Store = pruned{Store: b.store, once: &sync.Once{}, key: "daily/2024-12-02/alpha.sql", prune: func() {
-			b.remove("daily/2024-12-02/alpha.json", "daily/2024-12-02/alpha.sql")
+		o.Store = tampered{Store: b.store, get: func(key string) error {
+			if key == "daily/2024-12-02/alpha.sql" {
+				once.Do(func() { b.remove("daily/2024-12-02/alpha.json", key) })
+			}
+			return nil
 		}}
 	})
 	r := b.archive(e)

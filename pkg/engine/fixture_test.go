@@ -242,8 +242,18 @@ type tampered struct {
 	store.Store
 	put  func(key string, real func() (store.Receipt, error)) (store.Receipt, error, bool)
 	stat func(key string, real store.Info) store.Info
-	// remove is asked before a deletion; an error is its outcome.
-	remove func(key string) error
+	// get is asked before a read, and remove before a deletion; an error is its
+	// outcome.
+	get, remove func(key string) error
+}
+
+func (s tampered) Get(ctx context.Context, key string, opts store.GetOptions) (io.ReadCloser, store.Info, error) {
+	if s.get != nil {
+		if err := s.get(key); err != nil {
+			return nil, store.Info{}, err
+		}
+	}
+	return s.Store.Get(ctx, key, opts)
 }
 
 func (s tampered) Delete(ctx context.Context, key string) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -667,16 +666,13 @@ func TestAPinEndsByItself(t *testing.T) {
 
 // vanishing is a store in which a document is gone when it is read, though it was
 // listed: another run removed it, or the store lies.
-type vanishing struct {
-	store.Store
-	key string
-}
-
-func (v vanishing) Get(ctx context.Context, key string, opts store.GetOptions) (io.ReadCloser, store.Info, error) {
-	if key == v.key {
-		return nil, store.Info{}, fmt.Errorf("get %s: %w", key, store.ErrNotFound)
-	}
-	return v.Store.Get(ctx, key, opts)
+func vanishing(real store.Store, gone string) store.Store {
+	return tampered{Store: real, get: func(key string) error {
+		if key == gone {
+			return fmt.Errorf("get %s: %w", key, store.ErrNotFound)
+		}
+		return nil
+	}}
 }
 
 // TestAManifestThatVanishes is no failure of a listing, and nothing of what it
@@ -692,7 +688,7 @@ func TestAManifestThatVanishes(t *testing.T) {
 		b.age(info.Key, day("2024-12-08").Add(4*time.Hour))
 	}
 	for _, key := range []string{"daily/2024-12-02/shop.json", "weekly/2024-W49.json"} {
-		e := b.pruning(weekly(), func(o *engine.Options) { o.Store = vanishing{b.store, key} })
+		e := b.pruning(weekly(), func(o *engine.Options) { o.Store = vanishing(b.store, key) })
 		if list := b.list(e); len(list.Entries) == 0 || len(list.Foreign) != 0 {
 			t.Errorf("without %s %d are listed, %d foreign", key, len(list.Entries), len(list.Foreign))
 		}
